@@ -1,0 +1,305 @@
+"""The operators' pages on the chatbot's rows: documents with their progress, transcripts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin, messages
+from django.db.models import Count, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.urls import URLPattern, path, reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+from unfold.admin import ModelAdmin
+from unfold.decorators import action, display
+from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminSelectWidget
+
+from chatbot import knowledge
+from chatbot.models import Conversation, Document, Inbox, KnowledgeBase, Passage
+from chatbot.parsing import MEDIA_TYPES
+from chatbot.tasks import index_soon, ingest_soon
+from services.conf import CoreSettings, load
+from services.console.storage import storage
+from services.errors import SuiteError
+
+
+class _MultipleFiles(forms.FileField):
+    """A file field that takes several files and gives a list."""
+
+    def __init__(self, **options: Any) -> None:
+        widget = UnfoldAdminFileFieldWidget(attrs={"accept": ",".join(MEDIA_TYPES)})
+        widget.allow_multiple_selected = True
+        widget.attrs["multiple"] = True
+        super().__init__(widget=widget, **options)
+
+    def clean(self, data: Any, initial: Any = None) -> list[Any]:
+        files = data if isinstance(data, list | tuple) else [data]
+        return [super(_MultipleFiles, self).clean(file, initial) for file in files]
+
+
+class UploadForm(forms.Form):
+    """Files for a knowledge base."""
+
+    knowledge_base = forms.ModelChoiceField(
+        KnowledgeBase.objects.all(),
+        label=gettext_lazy("Knowledge base"),
+        widget=UnfoldAdminSelectWidget,
+        empty_label=None,
+    )
+    files = _MultipleFiles(label=gettext_lazy("Files"))
+
+
+@admin.register(Document)
+class DocumentAdmin(ModelAdmin):  # type: ignore[misc]
+    """Documents with their state; uploading, retrying, removing."""
+
+    list_display = ["shown_title", "shown_state", "shown_progress", "passage_count", "language", "ingested_at"]
+    list_filter = ["state", "language", "media_type", "knowledge_base"]
+    search_fields = ["title", "filename"]
+    readonly_fields = [
+        "title", "knowledge_base", "filename", "media_type", "language", "size_bytes", "shown_state",
+        "shown_progress", "failure", "attempts", "created_at", "ingested_at", "shown_link",
+    ]  # fmt: skip
+    fields = readonly_fields
+    actions = ["retry"]
+    actions_list = ["upload"]
+    list_before_template = "chatbot/admin/progress_slot.html"
+
+    def get_urls(self) -> list[URLPattern]:
+        page = path(
+            "progress/", self.admin_site.admin_view(self.progress), name="chatbot_document_progress"
+        )
+        return [page, *super().get_urls()]
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        """Documents come by upload, not by an empty form."""
+        return False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Document]:
+        return super().get_queryset(request).annotate(passages_n=Count("passages"))
+
+    @action(description=gettext_lazy("Upload documents"), url_path="upload", icon="upload")
+    def upload(self, request: HttpRequest) -> HttpResponse:
+        """Take one or more files; each is refused or queued by itself."""
+        form = UploadForm(request.POST or None, request.FILES or None)
+        if request.method == "POST" and form.is_valid():
+            queued = 0
+            limit = load(CoreSettings).max_upload_mib * 2**20
+            for file in form.cleaned_data["files"]:
+                try:
+                    document = knowledge.receive(
+                        form.cleaned_data["knowledge_base"],
+                        file.name,
+                        file.read(limit + 1),
+                        storage=storage(),
+                        max_bytes=limit,
+                    )
+                except SuiteError as error:
+                    messages.error(request, f"{file.name}: {error.detail}")
+                else:
+                    queued += 1
+                    ingest_soon(document.pk)
+            if queued:
+                messages.success(
+                    request, ngettext("%(n)d file queued.", "%(n)d files queued.", queued) % {"n": queued}
+                )
+                return redirect("admin:chatbot_document_changelist")
+        context = {
+            **self.admin_site.each_context(request),
+            "form": form,
+            "title": _("Upload documents"),
+            "opts": self.model._meta,
+            "endings": ", ".join(MEDIA_TYPES),
+            "limit_mib": load(CoreSettings).max_upload_mib,
+        }
+        return render(request, "chatbot/admin/upload.html", context)
+
+    def progress(self, request: HttpRequest) -> HttpResponse:
+        """The running ingests as an htmx partial; it stops asking when there are none."""
+        active = Document.objects.filter(state__in=[Document.State.QUEUED, Document.State.RUNNING])
+        context = {
+            "active": active.order_by("-state", "pk")[:5],
+            "active_n": active.count(),
+            "total_n": Document.objects.count(),
+            "failed_n": Document.objects.filter(state=Document.State.FAILED).count(),
+        }
+        response = render(request, "chatbot/admin/progress.html", context)
+        if request.GET.get("was") and not context["active_n"]:
+            response["HX-Refresh"] = "true"
+        return response
+
+    @display(description=gettext_lazy("Title"), ordering="title", header=True)
+    def shown_title(self, document: Document) -> list[str]:
+        return [document.title, document.filename]
+
+    @display(
+        description=gettext_lazy("State"),
+        ordering="state",
+        label={"queued": "info", "running": "warning", "done": "success", "failed": "danger"},
+    )
+    def shown_state(self, document: Document) -> tuple[str, str]:
+        return document.state, document.get_state_display()
+
+    @display(description=gettext_lazy("Embedded"))
+    def shown_progress(self, document: Document) -> str:
+        if not document.pieces_total:
+            return "–"
+        return _("%(done)d of %(total)d pieces") % {
+            "done": document.pieces_done,
+            "total": document.pieces_total,
+        }
+
+    @display(description=gettext_lazy("Passages"), ordering="passages_n")
+    def passage_count(self, document: Any) -> SafeString:
+        url = reverse("admin:chatbot_passage_changelist") + f"?document__id__exact={document.pk}"
+        return format_html('<a href="{}">{}</a>', url, document.passages_n)
+
+    @display(description=gettext_lazy("As visitors see it"))
+    def shown_link(self, document: Document) -> SafeString:
+        return format_html('<a href="{0}" target="_blank">{0}</a>', reverse("help-source", args=[document.pk]))
+
+    @action(description=gettext_lazy("Read again"))
+    def retry(self, request: HttpRequest, queryset: QuerySet[Document]) -> None:
+        """Queue the chosen documents once more."""
+        for document in queryset:
+            knowledge.retry(document)
+            ingest_soon(document.pk)
+        messages.success(request, _("Queued again."))
+
+    def delete_model(self, request: HttpRequest, obj: Document) -> None:
+        knowledge_base_id = obj.knowledge_base_id
+        knowledge.remove(obj)
+        index_soon(knowledge_base_id)
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[Document]) -> None:
+        for document in queryset:
+            self.delete_model(request, document)
+
+
+@admin.register(Passage)
+class PassageAdmin(ModelAdmin):  # type: ignore[misc]
+    """What answers quote; read here, changed by uploading the document again."""
+
+    list_display = ["heading", "shown_text", "document", "language"]
+    list_filter = ["document__knowledge_base", "language", "document"]
+    search_fields = ["heading", "text"]
+    list_select_related = ["document"]
+    readonly_fields = ["document", "heading", "language", "text", "shown_variants", "start", "end", "updated_at"]
+    fields = readonly_fields
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Passage | None = None) -> bool:
+        """Passages go with their document."""
+        return False
+
+    @display(description=gettext_lazy("Text"))
+    def shown_text(self, passage: Passage) -> str:
+        return passage.text[:120] + ("…" if len(passage.text) > 120 else "")
+
+    @display(description=gettext_lazy("Question variants"))
+    def shown_variants(self, passage: Passage) -> str:
+        return "\n".join(passage.variants) or "–"
+
+
+@admin.register(Conversation)
+class ConversationAdmin(ModelAdmin):  # type: ignore[misc]
+    """Conversations with their transcript."""
+
+    list_display = ["shown_first", "shown_outcome", "inbox", "locale", "last_seq", "created_at"]
+    list_filter = ["inbox", "locale", ("created_at", admin.DateFieldListFilter)]
+    search_fields = ["events__payload__text"]
+    change_form_template = "chatbot/admin/transcript.html"
+    fields: list[str] = []
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Conversation | None = None) -> bool:
+        """The log is append-only: it is read here."""
+        return False
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Conversation]:
+        return super().get_queryset(request).prefetch_related("events")
+
+    def change_view(
+        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: Any = None
+    ) -> HttpResponse:
+        conversation = Conversation.objects.filter(pk=object_id).prefetch_related("events", "turns").first()
+        if conversation is None:
+            return super().change_view(request, object_id, form_url, extra_context)
+        turns = {turn.question_seq: turn for turn in conversation.turns.all()}
+        lines = [
+            {"event": event, "turn": turns.get(event.payload.get("reply_to", 0))}
+            for event in conversation.events.all()
+        ]
+        context = {**(extra_context or {}), "conversation": conversation, "lines": lines}
+        return super().change_view(request, object_id, form_url, context)
+
+    @display(description=gettext_lazy("First question"), header=True)
+    def shown_first(self, conversation: Conversation) -> list[str]:
+        first = next((e for e in conversation.events.all() if e.kind == "visitor_message"), None)
+        words = first.payload["text"] if first else _("(nothing said yet)")
+        return [words[:90] + ("…" if len(words) > 90 else ""), conversation.page_url]
+
+    @display(
+        description=gettext_lazy("Last answer"),
+        label={"answer": "success", "refusal": "warning", "failed": "danger", "none": "info"},
+    )
+    def shown_outcome(self, conversation: Conversation) -> tuple[str, str]:
+        names = {"answer": _("answered"), "refusal": _("refused"), "failed": _("failed"), "none": _("none yet")}
+        last = [e for e in conversation.events.all() if e.kind != "visitor_message"]
+        outcome = last[-1].payload.get("outcome", "failed") if last else "none"
+        return outcome, names.get(outcome, outcome)
+
+
+@admin.register(KnowledgeBase)
+class KnowledgeBaseAdmin(ModelAdmin):  # type: ignore[misc]
+    """What an assistant may answer from."""
+
+    list_display = ["name", "document_count", "shown_index", "indexed_at"]
+    search_fields = ["name"]
+    fields = ["name", "shown_index", "indexed_at"]
+    readonly_fields = ["shown_index", "indexed_at"]
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[KnowledgeBase]:
+        return super().get_queryset(request).annotate(documents_n=Count("documents"))
+
+    @display(description=gettext_lazy("Documents"))
+    def document_count(self, knowledge_base: Any) -> SafeString:
+        url = reverse("admin:chatbot_document_changelist") + f"?knowledge_base__id__exact={knowledge_base.pk}"
+        return format_html('<a href="{}">{}</a>', url, knowledge_base.documents_n)
+
+    @display(
+        description=gettext_lazy("Search index"),
+        label={"empty": "info", "behind": "warning", "current": "success"},
+    )
+    def shown_index(self, knowledge_base: KnowledgeBase) -> tuple[str, str]:
+        if not knowledge_base.index_path:
+            return "empty", _("empty")
+        if knowledge_base.revision > knowledge_base.indexed_revision:
+            return "behind", _("being rebuilt")
+        return "current", _("up to date")
+
+
+@admin.register(Inbox)
+class InboxAdmin(ModelAdmin):  # type: ignore[misc]
+    """A website's widget: its words, its colour, where it may be shown, and the tag to paste."""
+
+    list_display = ["name", "key", "knowledge_base", "locale"]
+    search_fields = ["name", "key"]
+    readonly_fields = ["shown_tag"]
+
+    @display(description=gettext_lazy("Tag for the website"))
+    def shown_tag(self, inbox: Inbox) -> SafeString:
+        address = load(CoreSettings).public_url
+        return format_html(
+            '<code>&lt;script src="{}/static/chatbot/widget/widget.js" data-inbox="{}" async&gt;&lt;/script&gt;</code>',
+            address,
+            inbox.key or "KEY",
+        )

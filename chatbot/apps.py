@@ -1,0 +1,13 @@
+"""The chatbot as a Django app."""
+
+from __future__ import annotations
+
+from django.apps import AppConfig
+from django.utils.translation import gettext_lazy as _
+
+
+class ChatbotConfig(AppConfig):
+    """Nothing happens at start-up: models load on first use."""
+
+    name = "chatbot"
+    verbose_name = _("Support")

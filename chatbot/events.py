@@ -1,0 +1,108 @@
+"""The conversation's append-only log: write once, number without gaps, wake whoever follows it.
+
+Readers are woken through Redis pub/sub when there is Redis, and through the database otherwise: a
+follower then looks at the conversation's `last_seq` every quarter of a second.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Any
+
+from django.db import transaction
+from django.db.models import F
+
+from chatbot.models import Conversation, ConversationEvent, Turn
+from services.console.wakeups import publish, subscription
+
+POLL_S = 0.25
+HEARTBEAT_S = 15.0
+
+
+def append(
+    conversation: Conversation,
+    kind: str,
+    payload: dict[str, Any],
+    *,
+    now: datetime,
+    idempotency_key: str | None = None,
+) -> tuple[ConversationEvent, bool]:
+    """Append one event and wake its followers after the commit.
+
+    Returns the event and whether it is new: a repeated idempotency key gives the first event back and
+    writes nothing. A new visitor message also makes the turn that asks for an answer.
+    """
+    with transaction.atomic():
+        Conversation.objects.filter(pk=conversation.pk).update(
+            last_seq=F("last_seq") + 1, last_event_at=now
+        )  # locks the conversation's row: writers queue here
+        if idempotency_key is not None:
+            first = conversation.events.filter(idempotency_key=idempotency_key).first()
+            if first is not None:
+                Conversation.objects.filter(pk=conversation.pk).update(last_seq=F("last_seq") - 1)
+                return first, False
+        seq = Conversation.objects.values_list("last_seq", flat=True).get(pk=conversation.pk)
+        event = ConversationEvent.objects.create(
+            conversation=conversation,
+            seq=seq,
+            kind=kind,
+            payload=payload,
+            idempotency_key=idempotency_key,
+            created_at=now,
+        )
+        if kind == ConversationEvent.Kind.VISITOR_MESSAGE:
+            Turn.objects.create(conversation=conversation, question_seq=seq, created_at=now)
+        transaction.on_commit(lambda: publish(_channel(conversation)))
+    conversation.last_seq = seq
+    return event, True
+
+
+def after(conversation: Conversation, seq: int, limit: int = 200) -> list[ConversationEvent]:
+    """Events with a higher number, in order."""
+    return list(conversation.events.filter(seq__gt=seq).order_by("seq")[:limit])
+
+
+def as_json(event: ConversationEvent) -> dict[str, Any]:
+    """An event as followers and pollers get it."""
+    return {
+        **event.payload,
+        "seq": event.seq,
+        "kind": event.kind,
+        "created_at": event.created_at.isoformat(),
+    }
+
+
+async def follow(conversation: Conversation, seq: int) -> AsyncIterator[ConversationEvent | None]:
+    """Every event after `seq`, then new ones as they come; None when there was nothing for 15 s.
+
+    Never ends by itself: the reader leaves. Nothing is missed between the first look and the
+    subscription, because the subscription is made first.
+    """
+    async with subscription(_channel(conversation)) as wait:
+        while True:
+            found = [e async for e in conversation.events.filter(seq__gt=seq).order_by("seq")[:200]]
+            for event in found:
+                seq = event.seq
+                yield event
+            if not found and not await _wait_for_more(conversation, seq, wait):
+                yield None
+
+
+async def _wait_for_more(conversation: Conversation, seq: int, wait: Any) -> bool:
+    waited_s = 0.0
+    while waited_s < HEARTBEAT_S:
+        if wait is not None:
+            return bool(await wait(HEARTBEAT_S))
+        await asyncio.sleep(POLL_S)
+        waited_s += POLL_S
+        if await conversation.events.filter(seq__gt=seq).aexists():
+            return True
+    return False
+
+
+def _channel(conversation: Conversation) -> str:
+    return f"chatbot:{conversation.pk}"
+
+

@@ -1,0 +1,91 @@
+"""The answer without a language model: the sentences of the best passages that carry it, in order.
+
+Every sentence is copied from a passage, so each has its source by construction; nothing is rephrased.
+A sentence's worth is its cosine with the question plus a little for being a neighbour of the best one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from chatbot.models import Passage
+from chatbot.retrieval import Found
+from services.inference.engine import Engine
+from services.inference.values import Priority
+from services.text.sentences import sentences
+
+NEAR_BEST = 0.80
+"""Share of the best passage's score a further passage needs to add sentences."""
+KEEP = 0.78
+"""Share of the best sentence's score a further sentence needs."""
+SENTENCES_READ = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Sentence:
+    """One sentence of an answer: its words and where they stand in its passage (characters)."""
+
+    text: str
+    passage: Passage
+    start: int
+    end: int
+
+
+def extract(question: str, found: Sequence[Found], *, engine: Engine, limit: int) -> list[Sentence]:
+    """At most `limit` sentences that answer the question, in reading order, best passage first.
+
+    A short first passage (an FAQ answer) is given whole. Empty when nothing was found.
+    """
+    if not found:
+        return []
+    best = found[0]
+    whole = _sentences(best.passage)
+    if best.passage.variants and len(whole) <= limit:
+        return whole
+    candidates = whole[:SENTENCES_READ]
+    for other in found[1:3]:
+        if other.score >= NEAR_BEST * best.score and len(candidates) < SENTENCES_READ:
+            candidates += _sentences(other.passage)[: SENTENCES_READ - len(candidates)]
+    vecs = engine.embed(
+        [question, *(_in_context(s) for s in candidates)], priority=Priority.INTERACTIVE, deadline_s=10.0
+    )
+    scores = vecs[1:] @ vecs[0]
+    scores[[s.passage.pk != best.passage.pk for s in candidates]] *= 0.95
+    return _choose(candidates, scores, limit)
+
+
+def _choose(candidates: list[Sentence], scores: np.ndarray, limit: int) -> list[Sentence]:
+    order = np.argsort(-scores, kind="stable")
+    top = float(scores[order[0]])
+    chosen = [int(i) for i in order[:limit] if scores[i] >= KEEP * top]
+    first_passage = candidates[int(order[0])].passage.pk
+    chosen = [i for i in chosen if candidates[i].passage.pk == first_passage or scores[i] >= 0.9 * top]
+    kept, seen = [], set()
+    for i in sorted(chosen, key=lambda i: (candidates[i].passage.pk != first_passage, i)):
+        if candidates[i].text not in seen:
+            seen.add(candidates[i].text)
+            kept.append(candidates[i])
+    return kept
+
+
+def _sentences(passage: Passage) -> list[Sentence]:
+    """A passage's sentences; a table row or a list item counts as one."""
+    made = []
+    for block in passage.blocks:
+        start, end = block["start"], block["end"]
+        if block["kind"] == "row":
+            made.append(Sentence(passage.text[start:end], passage, start, end))
+            continue
+        for part in sentences(passage.text[start:end]):
+            at, to = start + part.start, start + part.end
+            made.append(Sentence(passage.text[at:to], passage, at, to))
+    return made
+
+
+def _in_context(sentence: Sentence) -> str:
+    """The sentence under its heading: "5 business days." alone says too little to be compared."""
+    heading = sentence.passage.heading.rsplit(" › ", 1)[-1]
+    return f"{heading}: {sentence.text}"

@@ -1,0 +1,316 @@
+"""Ingest: a document's file becomes passages, passages become pieces, pieces become vectors, an index.
+
+Each stage leaves rows that say what is still to do, so a worker killed anywhere loses nothing and any
+stage can run again. Only what changed is written: passages are matched by content hash.
+The model works with no transaction open.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+from django.db import transaction
+from django.db.models import F, Q
+from django.utils.translation import gettext as _
+
+from chatbot import parsing
+from chatbot.models import Document, KnowledgeBase, Passage, Piece
+from services.errors import InvalidInput, SuiteError, TooLarge
+from services.inference.engine import Engine
+from services.inference.values import Priority
+from services.logs import get_logger
+from services.storage import Storage
+from services.text.sentences import sentences
+
+log = get_logger(__name__)
+
+Clock = Callable[[], datetime]
+PIECE_CHARS = 256
+BATCH = 64
+MAX_ATTEMPTS = 3
+
+
+def receive(
+    knowledge_base: KnowledgeBase, filename: str, data: bytes, *, storage: Storage, max_bytes: int
+) -> Document:
+    """Keep an uploaded file and queue it; the same file name replaces the document of that name.
+
+    Raises UnsupportedMediaType, TooLarge, InvalidInput (empty, binary) before anything is written.
+    """
+    filename = Path(filename).name[:200]
+    media_type = parsing.media_type_of(filename)
+    if len(data) > max_bytes:
+        raise TooLarge(
+            _("The file has %(size).1f MiB; at most %(limit)d MiB are taken. Split it, or raise MAX_UPLOAD_MIB.")
+            % {"size": len(data) / 2**20, "limit": max_bytes // 2**20},
+            field="file",
+            limit_bytes=max_bytes,
+        )
+    title = re.sub(r"[-_]+", " ", Path(filename).stem).strip().capitalize() or filename
+    parsing.read_sections(data, media_type, title)  # unreadable files are refused at the door
+    digest = hashlib.sha256(data).hexdigest()
+    path = f"documents/{knowledge_base.pk}/{digest}"
+    storage.write(path, data)
+    document, _made = Document.objects.update_or_create(
+        knowledge_base=knowledge_base,
+        filename=filename,
+        defaults={
+            "title": title[:200],
+            "media_type": media_type,
+            "size_bytes": len(data),
+            "content_hash": digest,
+            "file_path": path,
+            "state": Document.State.QUEUED,
+            "failure": "",
+            "attempts": 0,
+            "claimed_at": None,
+        },
+    )
+    return document
+
+
+def waiting(now: datetime, lease: timedelta) -> list[int]:
+    """Documents to be read: queued, or running without a sign of life for longer than the lease."""
+    dead = Q(state=Document.State.RUNNING) & (Q(claimed_at__lt=now - lease) | Q(claimed_at=None))
+    return list(
+        Document.objects.filter(Q(state=Document.State.QUEUED) | dead).order_by("pk").values_list("pk", flat=True)
+    )
+
+
+def claim(document_id: int, now: datetime, lease: timedelta) -> Document | None:
+    """Take a waiting document for this worker; None when another has it."""
+    free = Q(state=Document.State.QUEUED) | (
+        Q(state=Document.State.RUNNING) & (Q(claimed_at__lt=now - lease) | Q(claimed_at=None))
+    )
+    taken = Document.objects.filter(free, pk=document_id).update(
+        state=Document.State.RUNNING, claimed_at=now, attempts=F("attempts") + 1, failure=""
+    )
+    return Document.objects.select_related("knowledge_base").get(pk=document_id) if taken else None
+
+
+def ingest(document: Document, engine: Engine, storage: Storage, clock: Clock) -> bool:
+    """Read, cut and embed one claimed document; True when it is done, False when it failed.
+
+    A failure that trying again may mend leaves the document to the sweep, three times at most.
+    """
+    try:
+        if document.attempts > MAX_ATTEMPTS:
+            raise InvalidInput(_("Reading this file was broken off several times. Upload it again."))
+        sections = parsing.read_sections(
+            storage.read(document.file_path), document.media_type, document.title
+        )
+        write_passages(document, sections)
+        embed_pieces(document, engine, clock)
+    except SuiteError as error:
+        _fail(document, error.detail)
+        log.warning("ingest_failed", document=document.pk, code=error.code)
+        return False
+    except Exception:
+        _fail(document, _("An unexpected error was logged. Retry, or upload the file again."))
+        log.exception("ingest_bug", document=document.pk)
+        return False
+    Document.objects.filter(pk=document.pk).update(
+        state=Document.State.DONE, ingested_at=clock(), claimed_at=None
+    )
+    log.info("ingested", document=document.pk, pieces=document.pieces_total)
+    return True
+
+
+def write_passages(document: Document, sections: list[parsing.Section]) -> None:
+    """Make the document's passages those of the sections: kept where alike, written where new."""
+    wanted = list(_passages(document, sections))
+    with transaction.atomic():
+        existing = {p.content_hash: p for p in document.passages.all()}
+        hashes = {p.content_hash for p in wanted}
+        gone = [p.pk for digest, p in existing.items() if digest not in hashes]
+        Passage.objects.filter(pk__in=gone).delete()
+        kept = []
+        for passage in wanted:
+            if (old := existing.get(passage.content_hash)) is not None:
+                old.ordinal, old.start, old.end = passage.ordinal, passage.start, passage.end
+                old.anchor, old.language = passage.anchor, passage.language
+                kept.append(old)
+        Passage.objects.bulk_update(kept, ["ordinal", "start", "end", "anchor", "language"])
+        new = Passage.objects.bulk_create([p for p in wanted if p.content_hash not in existing])
+        Piece.objects.bulk_create([piece for passage in new for piece in _pieces(passage)])
+        first = sections[0]
+        head = first.title_path[0] if document.media_type in {"text/markdown", "text/html"} else ""
+        document.title = head[:200] or document.title
+        document.language = first.language
+        document.save(update_fields=["title", "language"])
+        if gone or new:
+            _touch(document.knowledge_base_id)
+
+
+def embed_pieces(document: Document, engine: Engine, clock: Clock) -> None:
+    """Embed the pieces that lack a vector of the live encoder, batch by batch, keeping count."""
+    version = engine.encoder().version
+    pieces = Piece.objects.filter(passage__document=document)
+    todo = list(pieces.exclude(model_version=version, vec__isnull=False).values_list("pk", "text"))
+    total = pieces.count()
+    document.pieces_total = total
+    _progress(document, total - len(todo), clock)
+    for at in range(0, len(todo), BATCH):
+        batch = todo[at : at + BATCH]
+        vecs = engine.embed([text for _pk, text in batch], priority=Priority.BATCH)
+        rows = [
+            Piece(pk=pk, vec=vec.astype(np.float32).tobytes(), model_version=version)
+            for (pk, _text), vec in zip(batch, vecs, strict=True)
+        ]
+        Piece.objects.bulk_update(rows, ["vec", "model_version"])
+        _progress(document, total - len(todo) + at + len(batch), clock)
+    if todo:
+        _touch(document.knowledge_base_id)
+
+
+def remove(document: Document) -> None:
+    """Delete a document with its passages; the index follows."""
+    with transaction.atomic():
+        knowledge_base_id = document.knowledge_base_id
+        document.delete()
+        _touch(knowledge_base_id)
+
+
+def retry(document: Document) -> None:
+    """Put a failed document back in the queue."""
+    Document.objects.filter(pk=document.pk).update(
+        state=Document.State.QUEUED, attempts=0, failure="", claimed_at=None
+    )
+
+
+def stale_indexes() -> list[int]:
+    """Knowledge bases whose index is behind their passages."""
+    return list(
+        KnowledgeBase.objects.filter(revision__gt=F("indexed_revision")).values_list("pk", flat=True)
+    )
+
+
+def build_index(knowledge_base: KnowledgeBase, engine: Engine, storage: Storage, now: datetime) -> bool:
+    """Build and publish the index of the embedded pieces; False when another worker was faster.
+
+    The folder is written whole under a new name, then the row points to it: a reader has the old
+    index or the new one.
+    """
+    from services.search.hybrid import HybridIndex
+
+    revision = knowledge_base.revision
+    version = engine.encoder().version
+    pieces = list(
+        Piece.objects.filter(
+            passage__document__knowledge_base=knowledge_base, model_version=version, vec__isnull=False
+        ).values_list("pk", "passage_id", "kind", "text", "vec")
+    )
+    dim = engine.encoder().dim
+    vecs = np.frombuffer(b"".join(bytes(p[4]) for p in pieces), dtype=np.float32).reshape(len(pieces), dim)
+    index = HybridIndex.build(
+        piece_ids=[p[0] for p in pieces],
+        passage_ids=[p[1] for p in pieces],
+        kinds=[p[2] for p in pieces],
+        texts=[p[3] for p in pieces],
+        vecs=vecs,
+        encoder_version=version,
+    )
+    path = f"indexes/{knowledge_base.pk}/{revision}-{uuid.uuid4().hex[:8]}"
+    with tempfile.TemporaryDirectory() as folder:
+        index.save(Path(folder) / "index")
+        storage.put_folder(Path(folder) / "index", path)
+    old = knowledge_base.index_path
+    pointed = KnowledgeBase.objects.filter(pk=knowledge_base.pk, indexed_revision__lt=revision).update(
+        index_path=path, indexed_revision=revision, indexed_at=now
+    )
+    if pointed and old:
+        _forget_older(knowledge_base.pk, keep={path, old}, storage=storage)
+    log.info("index_built", knowledge_base=knowledge_base.pk, pieces=len(pieces), published=bool(pointed))
+    return bool(pointed)
+
+
+def _forget_older(knowledge_base_id: int, keep: set[str], storage: Storage) -> None:
+    """Remove index folders nobody points to; the one before stays for readers that still hold it."""
+    for path in storage.folders(f"indexes/{knowledge_base_id}"):
+        if path not in keep:
+            storage.delete(path)
+
+
+def _passages(document: Document, sections: list[parsing.Section]) -> Iterator[Passage]:
+    at, seen, anchors = 0, set(), set()
+    for ordinal, section in enumerate(sections):
+        heading = " › ".join(section.title_path)[:400]
+        digest = _digest(heading, section.text, *section.variants)
+        if digest not in seen:  # the same words twice in a file are one passage
+            seen.add(digest)
+            anchor = _anchor(section.title_path[-1], anchors)
+            yield Passage(
+                document=document,
+                ordinal=ordinal,
+                heading=heading,
+                anchor=anchor,
+                text=section.text,
+                blocks=[block.as_json() for block in section.blocks],
+                variants=list(section.variants),
+                start=at,
+                end=at + len(section.text),
+                language=section.language,
+                content_hash=digest,
+            )
+        at += len(section.text) + 2
+
+
+def _pieces(passage: Passage) -> Iterator[Piece]:
+    yield Piece(passage=passage, kind=Piece.Kind.TITLE, text=passage.heading)
+    for text in cut(passage.text):
+        yield Piece(passage=passage, kind=Piece.Kind.BODY, text=text)
+    for variant in passage.variants:
+        yield Piece(passage=passage, kind=Piece.Kind.VARIANT, text=variant)
+
+
+def cut(text: str, limit: int = PIECE_CHARS) -> list[str]:
+    """Whole sentences joined up to `limit` characters; a longer sentence is cut at spaces."""
+    pieces: list[str] = []
+    for sentence in sentences(text):
+        words = text[sentence.start : sentence.end]
+        while len(words) > limit:
+            at = words.rfind(" ", 1, limit)
+            at = at if at > 0 else limit
+            pieces.append(words[:at])
+            words = words[at:].strip()
+        if pieces and len(pieces[-1]) + 1 + len(words) <= limit:
+            pieces[-1] = f"{pieces[-1]} {words}"
+        elif words:
+            pieces.append(words)
+    return pieces
+
+
+def _progress(document: Document, done: int, clock: Clock) -> None:
+    Document.objects.filter(pk=document.pk).update(
+        pieces_done=done, pieces_total=document.pieces_total, claimed_at=clock()
+    )
+
+
+def _fail(document: Document, why: str) -> None:
+    Document.objects.filter(pk=document.pk).update(
+        state=Document.State.FAILED, failure=why, claimed_at=None
+    )
+
+
+def _touch(knowledge_base_id: int) -> None:
+    KnowledgeBase.objects.filter(pk=knowledge_base_id).update(revision=F("revision") + 1)
+
+
+def _anchor(heading: str, taken: set[str]) -> str:
+    base = re.sub(r"[^\w]+", "-", heading.lower(), flags=re.UNICODE).strip("-")[:100] or "section"
+    anchor, n = base, 2
+    while anchor in taken:
+        anchor, n = f"{base}-{n}", n + 1
+    taken.add(anchor)
+    return anchor
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()

@@ -1,0 +1,240 @@
+"""Rows: knowledge (documents, passages, pieces) and conversations (events, turns).
+
+Fields, constraints and small derived properties only; what happens to rows is in the rooms.
+Rows between stages are the queue: a document `queued`, a piece without `vec`, a knowledge base whose
+`revision` is ahead of `indexed_revision`, a turn without `answered_at`.
+"""
+
+from __future__ import annotations
+
+import uuid
+
+from django.db import models
+from django.utils.translation import gettext_lazy as _
+
+
+class KnowledgeBase(models.Model):
+    """What one assistant may answer from. `revision` grows with every change of its passages."""
+
+    name = models.CharField(_("name"), max_length=120, unique=True)
+    revision = models.PositiveIntegerField(_("revision"), default=0)
+    indexed_revision = models.PositiveIntegerField(_("indexed revision"), default=0)
+    index_path = models.CharField(_("index"), max_length=200, blank=True)
+    indexed_at = models.DateTimeField(_("indexed at"), null=True, blank=True)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("knowledge base")
+        verbose_name_plural = _("knowledge bases")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Document(models.Model):
+    """One uploaded source, kept as it came in the file store; its text as blocks in its passages."""
+
+    class State(models.TextChoices):
+        QUEUED = "queued", _("Queued")
+        RUNNING = "running", _("Being read")
+        DONE = "done", _("Done")
+        FAILED = "failed", _("Failed")
+
+    knowledge_base = models.ForeignKey(
+        KnowledgeBase, models.CASCADE, related_name="documents", verbose_name=_("knowledge base")
+    )
+    title = models.CharField(_("title"), max_length=200)
+    filename = models.CharField(_("file name"), max_length=200)
+    media_type = models.CharField(_("type"), max_length=80)
+    language = models.CharField(_("language"), max_length=10, blank=True)
+    size_bytes = models.PositiveIntegerField(_("size in bytes"))
+    content_hash = models.CharField(_("content hash"), max_length=64)
+    file_path = models.CharField(_("file"), max_length=200)
+    state = models.CharField(_("state"), max_length=10, choices=State, default=State.QUEUED)
+    failure = models.TextField(_("what went wrong"), blank=True)
+    pieces_done = models.PositiveIntegerField(_("pieces done"), default=0)
+    pieces_total = models.PositiveIntegerField(_("pieces in all"), default=0)
+    attempts = models.PositiveSmallIntegerField(_("attempts"), default=0)
+    claimed_at = models.DateTimeField(_("last sign of life"), null=True, blank=True)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+    ingested_at = models.DateTimeField(_("ingested at"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("document")
+        verbose_name_plural = _("documents")
+        ordering = ["title"]
+        indexes = [models.Index(fields=["state", "claimed_at"], name="document_queue")]
+        constraints = [
+            models.UniqueConstraint(fields=["knowledge_base", "filename"], name="document_filename_once")
+        ]
+
+    def __str__(self) -> str:
+        return self.title
+
+    @property
+    def progress(self) -> float:
+        """Share of the pieces that are embedded, 0 to 1."""
+        return self.pieces_done / self.pieces_total if self.pieces_total else 0.0
+
+
+class Passage(models.Model):
+    """One section of a document: what an answer quotes and links to.
+
+    `blocks` is a list of {"kind": "paragraph"|"item"|"row", "start", "end", "cells"?}, offsets into
+    `text` in characters. `start`/`end` place the passage in the document's whole text.
+    """
+
+    document = models.ForeignKey(
+        Document, models.CASCADE, related_name="passages", verbose_name=_("document")
+    )
+    ordinal = models.PositiveIntegerField(_("position"))
+    heading = models.CharField(_("heading"), max_length=400)
+    anchor = models.CharField(_("anchor"), max_length=120)
+    text = models.TextField(_("text"))
+    blocks = models.JSONField(_("blocks"), default=list)
+    variants = models.JSONField(_("question variants"), default=list, blank=True)
+    start = models.PositiveIntegerField(_("start"))
+    end = models.PositiveIntegerField(_("end"))
+    language = models.CharField(_("language"), max_length=10, blank=True)
+    content_hash = models.CharField(_("content hash"), max_length=64)
+    updated_at = models.DateTimeField(_("updated at"), auto_now=True)
+
+    class Meta:
+        verbose_name = _("passage")
+        verbose_name_plural = _("passages")
+        ordering = ["document_id", "ordinal"]
+        constraints = [
+            models.UniqueConstraint(fields=["document", "content_hash"], name="passage_content_once")
+        ]
+
+    def __str__(self) -> str:
+        return self.heading
+
+
+class Piece(models.Model):
+    """What is embedded: a title, a body piece of at most 256 characters, or a question variant.
+
+    `vec` is float32 (dim,) as bytes, empty until embedded by the encoder named in `model_version`.
+    """
+
+    class Kind(models.TextChoices):
+        TITLE = "title", _("Title")
+        BODY = "body", _("Body")
+        VARIANT = "variant", _("Question variant")
+
+    passage = models.ForeignKey(Passage, models.CASCADE, related_name="pieces", verbose_name=_("passage"))
+    kind = models.CharField(_("kind"), max_length=10, choices=Kind)
+    text = models.TextField(_("text"))
+    vec = models.BinaryField(_("vector"), null=True)
+    model_version = models.CharField(_("model version"), max_length=120, blank=True)
+
+    class Meta:
+        verbose_name = _("piece")
+        verbose_name_plural = _("pieces")
+
+    def __str__(self) -> str:
+        return self.text[:80]
+
+
+class Inbox(models.Model):
+    """One place where visitors meet the assistant: a website's widget with its words and colour."""
+
+    name = models.CharField(_("name"), max_length=120)
+    key = models.SlugField(_("public key"), max_length=40, unique=True)
+    knowledge_base = models.ForeignKey(
+        KnowledgeBase, models.PROTECT, related_name="inboxes", verbose_name=_("knowledge base")
+    )
+    locale = models.CharField(_("language"), max_length=10, default="en")
+    greeting = models.CharField(_("greeting"), max_length=300, blank=True)
+    greeting_zh = models.CharField(_("greeting in Chinese"), max_length=300, blank=True)
+    suggestions = models.JSONField(_("suggested questions"), default=list, blank=True)
+    suggestions_zh = models.JSONField(_("suggested questions in Chinese"), default=list, blank=True)
+    colour = models.CharField(_("colour"), max_length=9, default="#1d6b45")
+    allowed_origins = models.JSONField(
+        _("websites that may show the widget"),
+        default=list,
+        blank=True,
+        help_text=_("Origins such as https://shop.example.com; an empty list allows this site only."),
+    )
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("inbox")
+        verbose_name_plural = _("inboxes")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Conversation(models.Model):
+    """One visitor's conversation. `token_hash` is the SHA-256 of the token only the visitor holds."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    inbox = models.ForeignKey(Inbox, models.PROTECT, related_name="conversations", verbose_name=_("inbox"))
+    token_hash = models.CharField(max_length=64, editable=False)
+    locale = models.CharField(_("language"), max_length=10, default="en")
+    page_url = models.CharField(_("opened on"), max_length=500, blank=True)
+    last_seq = models.PositiveIntegerField(_("events"), default=0)
+    created_at = models.DateTimeField(_("started at"), auto_now_add=True)
+    last_event_at = models.DateTimeField(_("last event at"), null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("conversation")
+        verbose_name_plural = _("conversations")
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return str(self.id)[:8]
+
+
+class ConversationEvent(models.Model):
+    """The append-only log of a conversation; `seq` counts from 1 without a gap."""
+
+    class Kind(models.TextChoices):
+        VISITOR_MESSAGE = "visitor_message", _("Visitor")
+        BOT_MESSAGE = "bot_message", _("Assistant")
+        FAILED = "failed", _("Failed")
+
+    conversation = models.ForeignKey(Conversation, models.CASCADE, related_name="events")
+    seq = models.PositiveIntegerField()
+    kind = models.CharField(max_length=20, choices=Kind)
+    payload = models.JSONField()
+    idempotency_key = models.CharField(max_length=80, null=True, blank=True)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = _("event")
+        verbose_name_plural = _("events")
+        ordering = ["conversation_id", "seq"]
+        constraints = [
+            models.UniqueConstraint(fields=["conversation", "seq"], name="event_seq_once"),
+            models.UniqueConstraint(fields=["conversation", "idempotency_key"], name="event_key_once"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.seq} {self.kind}"
+
+
+class Turn(models.Model):
+    """One question to be answered: the queue of the dialogue, and the record of how it was answered."""
+
+    conversation = models.ForeignKey(Conversation, models.CASCADE, related_name="turns")
+    question_seq = models.PositiveIntegerField()
+    claimed_at = models.DateTimeField(null=True, blank=True)
+    attempts = models.PositiveSmallIntegerField(default=0)
+    answered_at = models.DateTimeField(null=True, blank=True)
+    outcome = models.CharField(max_length=20, blank=True)
+    trace = models.JSONField(default=dict, blank=True)
+    model_version = models.CharField(max_length=120, blank=True)
+    created_at = models.DateTimeField()
+
+    class Meta:
+        verbose_name = _("turn")
+        verbose_name_plural = _("turns")
+        indexes = [models.Index(fields=["answered_at", "claimed_at"], name="turn_queue")]
+        constraints = [
+            models.UniqueConstraint(fields=["conversation", "question_seq"], name="turn_question_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.conversation_id} #{self.question_seq}"

@@ -1,0 +1,78 @@
+"""The chat API's JSON shapes, checked at the door."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from ninja import Schema
+from pydantic import AfterValidator, Field
+
+
+def _printable(text: str) -> str:
+    """Without control characters (tabs and line breaks stay) and outer white space."""
+    kept = "".join(c for c in text if c in "\n\t" or unicodedata.category(c) not in {"Cc", "Cs"})
+    return kept.strip()
+
+
+Key = Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[\x21-\x7e]+$")]
+
+
+class InboxOut(Schema):
+    """What a widget needs to know of its inbox."""
+
+    key: str
+    name: str
+    locale: str
+    greeting: str
+    suggestions: list[str]
+    colour: str
+
+
+class ConversationIn(Schema):
+    """A visitor opens a conversation on a page."""
+
+    inbox: str = Field(max_length=40)
+    locale: Literal["en", "zh-hans"] = "en"
+    page_url: str | None = Field(None, max_length=500)
+
+
+class ConversationOut(Schema):
+    """The new conversation and the token that opens it; the token is shown once."""
+
+    id: UUID
+    token: str
+    last_seq: int
+
+
+class MessageIn(Schema):
+    """A visitor's message; the key makes sending it twice harmless."""
+
+    text: Annotated[str, AfterValidator(_printable)]
+    idempotency_key: Key
+
+
+class MessageOut(Schema):
+    """The message's number in the conversation; `duplicate` when it had been sent before."""
+
+    seq: int
+    duplicate: bool
+
+
+class EventsOut(Schema):
+    """Events in order, as the stream sends them."""
+
+    events: list[dict[str, Any]]
+
+
+class DocumentOut(Schema):
+    """A document of the knowledge base and how far its ingest is."""
+
+    id: int
+    title: str
+    filename: str
+    state: str
+    failure: str
+    pieces_done: int
+    pieces_total: int

@@ -1,0 +1,135 @@
+"""Doors for workers: each task claims a row, calls one room, and hands on.
+
+A message is only a nudge. `resume_ingest` and `answer_waiting` run every few seconds and find the rows
+whose message was lost or whose worker died.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from functools import cache
+from typing import Any
+
+from celery import shared_task
+from django.db import close_old_connections, transaction
+from django.utils import timezone
+
+from chatbot import dialogue, knowledge, turns
+from chatbot.conf import ChatbotSettings
+from chatbot.models import ConversationEvent, KnowledgeBase
+from services.conf import load
+from services.console.storage import storage
+from services.errors import SuiteError
+from services.inference.engine import get_engine
+from services.logs import get_logger
+
+log = get_logger(__name__)
+
+
+@shared_task
+def ingest_document(document_id: int) -> None:
+    """Read one document, then bring the knowledge base's index up to date."""
+    lease = timedelta(seconds=load(ChatbotSettings).chatbot_ingest_lease_s)
+    document = knowledge.claim(document_id, timezone.now(), lease)
+    if document is None:
+        return
+    if knowledge.ingest(document, get_engine(), storage(), timezone.now):
+        index_knowledge_base.delay(document.knowledge_base_id)
+
+
+@shared_task
+def index_knowledge_base(knowledge_base_id: int) -> None:
+    """Build and publish the index when it is behind."""
+    knowledge_base = KnowledgeBase.objects.filter(pk=knowledge_base_id).first()
+    if knowledge_base and knowledge_base.revision > knowledge_base.indexed_revision:
+        knowledge.build_index(knowledge_base, get_engine(), storage(), timezone.now())
+
+
+@shared_task
+def resume_ingest() -> None:
+    """Find what a lost message or a dead worker left behind."""
+    lease = timedelta(seconds=load(ChatbotSettings).chatbot_ingest_lease_s)
+    for document_id in knowledge.waiting(timezone.now(), lease):
+        ingest_document(document_id)
+    for knowledge_base_id in knowledge.stale_indexes():
+        index_knowledge_base(knowledge_base_id)
+
+
+@shared_task
+def answer_turn(turn_id: int) -> None:
+    """Answer one question; a failure is told as a `failed` event, never as text of the answer."""
+    settings = load(ChatbotSettings)
+    turn = turns.claim(turn_id, timezone.now(), timedelta(seconds=settings.chatbot_answer_lease_s))
+    if turn is None:
+        return
+    try:
+        made = dialogue.reply(
+            turns.question_of(turn),
+            turn.conversation.inbox.knowledge_base,
+            locale=turn.conversation.locale,
+            engine=get_engine(),
+            storage=storage(),
+            settings=settings,
+        )
+    except SuiteError as error:
+        log.warning("answer_failed", turn=turn.pk, code=error.code)
+        turns.fail(turn, error.code, timezone.now())
+        return
+    except Exception:
+        log.exception("answer_bug", turn=turn.pk)
+        turns.fail(turn, "internal_error", timezone.now())
+        return
+    turns.settle(turn, made, timezone.now())
+
+
+@shared_task
+def answer_waiting() -> None:
+    """Answer the questions whose web process died before it could."""
+    lease = timedelta(seconds=load(ChatbotSettings).chatbot_answer_lease_s)
+    for turn_id in turns.waiting(timezone.now(), lease):
+        answer_turn(turn_id)
+
+
+def answer_soon(event: ConversationEvent) -> None:
+    """After the commit, answer the question in this process: a visitor is waiting, a broker would add delay."""
+    turn_id = event.conversation.turns.values_list("pk", flat=True).get(question_seq=event.seq)
+    transaction.on_commit(lambda: _pool().submit(_answer_in_thread, turn_id))
+
+
+def ingest_soon(document_id: int) -> None:
+    """After the commit, nudge a worker to read a document."""
+    transaction.on_commit(lambda: _nudge(ingest_document, document_id))
+
+
+def index_soon(knowledge_base_id: int) -> None:
+    """After the commit, nudge a worker to rebuild an index."""
+    transaction.on_commit(lambda: _nudge(index_knowledge_base, knowledge_base_id))
+
+
+def _nudge(task: Any, row_id: int) -> None:
+    """Send the message; a broker that is down delays the work until the sweep, and no more."""
+    try:
+        task.delay(row_id)
+    except Exception as error:  # kombu raises its transports' own errors
+        log.warning("nudge_lost", task=task.name, row=row_id, error=type(error).__name__)
+
+
+def _answer_in_thread(turn_id: int) -> None:
+    close_old_connections()
+    try:
+        answer_turn(turn_id)
+    except Exception:
+        log.exception("answer_thread", turn=turn_id)  # the sweep takes the turn over
+    finally:
+        close_old_connections()
+        from django.db import connections
+
+        connections.close_all()
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(load(ChatbotSettings).chatbot_answer_threads, thread_name_prefix="answer")
+
+

@@ -1,0 +1,70 @@
+"""The queue of questions: who answers which, and that each is answered once.
+
+A turn is claimed by a conditional update; whoever changed the row has it. The answer and the row that
+says so are written in one short transaction, so a question never has two answers.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import F, Q
+from django.utils import translation
+from django.utils.translation import gettext as _
+
+from chatbot import events
+from chatbot.dialogue import Reply
+from chatbot.models import ConversationEvent, Turn
+
+
+def waiting(now: datetime, lease: timedelta) -> list[int]:
+    """Turns nobody has answered for longer than the lease, oldest first."""
+    late = Q(claimed_at=None, created_at__lt=now - lease) | Q(claimed_at__lt=now - lease)
+    return list(Turn.objects.filter(late, answered_at=None).order_by("pk").values_list("pk", flat=True)[:100])
+
+
+def claim(turn_id: int, now: datetime, lease: timedelta) -> Turn | None:
+    """Take an unanswered turn; None when it is answered or another has it."""
+    free = Q(claimed_at=None) | Q(claimed_at__lt=now - lease)
+    taken = Turn.objects.filter(free, pk=turn_id, answered_at=None).update(
+        claimed_at=now, attempts=F("attempts") + 1
+    )
+    if not taken:
+        return None
+    return Turn.objects.select_related("conversation__inbox__knowledge_base").get(pk=turn_id)
+
+
+def question_of(turn: Turn) -> str:
+    """The visitor's words."""
+    event = turn.conversation.events.get(seq=turn.question_seq)
+    return str(event.payload["text"])
+
+
+def settle(turn: Turn, reply: Reply, now: datetime) -> bool:
+    """Write the reply; False when the turn was answered meanwhile, and nothing is written."""
+    payload = {"reply_to": turn.question_seq, "outcome": reply.outcome, **reply.payload}
+    with transaction.atomic():
+        first = Turn.objects.filter(pk=turn.pk, answered_at=None, attempts=turn.attempts).update(
+            answered_at=now, outcome=reply.outcome, trace=reply.trace, model_version=reply.model_version
+        )
+        if first:
+            events.append(turn.conversation, ConversationEvent.Kind.BOT_MESSAGE, payload, now=now)
+    return bool(first)
+
+
+def fail(turn: Turn, code: str, now: datetime) -> None:
+    """Tell the visitor that no answer could be made, calmly, in the conversation's language."""
+    with translation.override(turn.conversation.locale):
+        detail = _("The answer could not be made just now. Your question is kept; please send it again.")
+    with transaction.atomic():
+        first = Turn.objects.filter(pk=turn.pk, answered_at=None).update(
+            answered_at=now, outcome="failed", trace={"code": code}
+        )
+        if first:
+            events.append(
+                turn.conversation,
+                ConversationEvent.Kind.FAILED,
+                {"reply_to": turn.question_seq, "code": code, "detail": detail},
+                now=now,
+            )

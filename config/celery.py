@@ -1,0 +1,73 @@
+"""The Celery application: Redis as broker when REDIS_URL is set, folders in DATA_DIR otherwise.
+
+Rows are the queue: a message is only a nudge. What a lost message or a killed worker leaves behind is
+found again by the sweeps in `config/schedule.py`.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from celery import Celery, signals
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+app = Celery("trefoil")
+
+
+def _settings() -> dict[str, Any]:
+    from config.schedule import SCHEDULE
+    from config.settings import CORE, DATA_DIR
+
+    common: dict[str, Any] = {
+        "task_ignore_result": True,
+        "task_acks_late": True,
+        "task_default_queue": "default",
+        "task_create_missing_queues": True,
+        "worker_prefetch_multiplier": 1,
+        "worker_hijack_root_logger": False,
+        "worker_send_task_events": False,
+        "broker_connection_retry_on_startup": True,
+        "beat_schedule": SCHEDULE,
+        "beat_schedule_filename": str(DATA_DIR / "beat-schedule"),
+        "beat_max_loop_interval": 1,
+        "timezone": "UTC",
+    }
+    if CORE.redis_url:
+        return {**common, "broker_url": CORE.redis_url}
+    broker = DATA_DIR / "broker"
+    for name in ("queue", "control"):
+        (broker / name).mkdir(parents=True, exist_ok=True)
+    return {
+        **common,
+        "broker_url": "filesystem://",
+        "worker_enable_remote_control": False,
+        "broker_transport_options": {
+            "data_folder_in": str(broker / "queue"),
+            "data_folder_out": str(broker / "queue"),
+            "control_folder": str(broker / "control"),
+            "polling_interval": 0.2,
+        },
+    }
+
+
+@app.on_configure.connect
+def _configure(sender: Celery, **_: Any) -> None:
+    sender.conf.update(_settings())
+
+
+app.autodiscover_tasks()
+
+
+@signals.setup_logging.connect
+def _logging(**_: Any) -> None:
+    """Keep the suite's own log set-up."""
+
+
+@signals.worker_ready.connect
+def _warm(**_: Any) -> None:
+    """Load the encoder before the first task needs it."""
+    from services.inference.engine import get_engine
+
+    get_engine().warm()

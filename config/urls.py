@@ -1,0 +1,21 @@
+"""Which address leads to which door."""
+
+from __future__ import annotations
+
+from django.contrib import admin
+from django.urls import URLPattern, URLResolver, include, path
+from django.views.generic import RedirectView
+
+from config import health
+from config.api import api
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("live", health.live, name="live"),
+    path("ready", health.ready, name="ready"),
+    path("api/v1/", api.urls),
+    path("console/", admin.site.urls),
+    path("i18n/", include("django.conf.urls.i18n")),
+    path("", include("chatbot.urls")),
+    path("shop/", include("sample.urls")),
+    path("", RedirectView.as_view(url="/shop/", permanent=False)),
+]

@@ -1,0 +1,1 @@
+"""Larkmoor, a small fictional company: what `make run` shows the products on."""

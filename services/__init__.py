@@ -1,0 +1,1 @@
+"""The shared stem: errors, settings, inference, search, text, web. Imports no app."""

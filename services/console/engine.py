@@ -1,0 +1,18 @@
+"""How this process makes its engine: from the typed settings, on first use."""
+
+from __future__ import annotations
+
+from services.conf import load
+from services.inference.engine import Engine, configure_engine
+
+
+def configure() -> None:
+    """Tell `get_engine` what to make; loads nothing."""
+    configure_engine(_make)
+
+
+def _make() -> Engine:
+    from services.inference.conf import InferenceSettings
+    from services.inference.local import build_engine
+
+    return build_engine(load(InferenceSettings))

@@ -1,0 +1,121 @@
+"""Start the whole suite: web server, worker and beat together, one Ctrl-C to stop them all."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from typing import Any
+
+from django.contrib.auth import get_user_model
+from django.core.management import call_command, get_commands
+from django.core.management.base import BaseCommand, CommandParser
+
+from services.conf import CoreSettings, load
+from services.errors import Misconfigured
+
+OPERATOR = "operator"
+
+
+class Command(BaseCommand):
+    """`manage.py up`."""
+
+    help = "Migrate, load the sample when the database is empty, then run web, worker and beat."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--no-sample", action="store_true", help="start with an empty database")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        core = load(CoreSettings)
+        _require_free_port(core.host, core.port)
+        call_command("migrate", verbosity=0, interactive=False)
+        password = _ensure_operator()
+        if not options["no_sample"] and "load_sample" in get_commands():
+            call_command("load_sample", if_empty=True)
+        address = f"http://{'localhost' if core.host in {'127.0.0.1', '0.0.0.0'} else core.host}:{core.port}"  # noqa: S104
+        threading.Thread(
+            target=self._announce, args=(address, password), name="announce", daemon=True
+        ).start()
+        sys.exit(_run_together(core))
+
+    def _announce(self, address: str, password: str | None) -> None:
+        """Print the address once the suite can answer, and the login when it was just made."""
+        started = time.monotonic()
+        while not _is_ready(address):
+            if time.monotonic() - started > 300:
+                self.stderr.write(f"Not ready after 5 minutes; {address}/ready says why.")
+                return
+            time.sleep(0.3)
+        lines = [
+            f"Trefoil is ready:  {address}/shop/     the demo shop with its assistant",
+            f"                   {address}/console/  the operators' console",
+            f"                   {address}/api/v1/docs  the API",
+        ]
+        if password:
+            lines += [
+                "",
+                f"Sign in as  {OPERATOR}  with the password  {password}",
+                "It is shown this once; `manage.py changepassword operator` sets another.",
+            ]
+        lines += ["", "Ctrl-C stops everything."]
+        width = max(map(len, lines))
+        frame = "─" * (width + 2)
+        body = "\n".join(f"│ {line:<{width}} │" for line in lines)
+        self.stdout.write(f"\n┌{frame}┐\n{body}\n└{frame}┘\n")
+
+
+def _ensure_operator() -> str | None:
+    """Make the first operator with a random password, which is returned; None when there are people."""
+    people = get_user_model()
+    if people.objects.exists():
+        return None
+    password = secrets.token_urlsafe(12)
+    people.objects.create_superuser(OPERATOR, password=password)  # type: ignore[attr-defined]
+    return password
+
+
+def _run_together(core: CoreSettings) -> int:
+    """Run the three processes until one ends or Ctrl-C; the exit code of the first that failed."""
+    from honcho.manager import Manager
+
+    python = sys.executable
+    celery = f"{python} -m celery -A config --quiet"
+    manager = Manager()
+    manager.add_process(
+        "web",
+        f"{python} -m uvicorn config.asgi:application --host {core.host} --port {core.port} "
+        "--no-access-log --log-level warning --timeout-graceful-shutdown 3",
+    )
+    manager.add_process(
+        "worker",
+        f"{celery} worker --pool threads --concurrency {core.worker_concurrency} --loglevel warning "
+        "--without-gossip --without-mingle --without-heartbeat",
+    )
+    manager.add_process("beat", f"{celery} beat --loglevel warning")
+    manager.loop()
+    return int(manager.returncode or 0)
+
+
+def _is_ready(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(f"{address}/ready", timeout=10) as answer:  # noqa: S310 - our own address
+            return bool(answer.status == 200)
+    except (urllib.error.URLError, OSError):
+        return False
+
+
+def _require_free_port(host: str, port: int) -> None:
+    import socket
+
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise Misconfigured(
+                f"PORT: {port} on {host} cannot be used ({error.strerror}). "
+                "Stop what uses it, or set PORT to a free one."
+            ) from error

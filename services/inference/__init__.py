@@ -1,0 +1,1 @@
+"""Answers from models: one `Engine` Protocol, asked by every app."""

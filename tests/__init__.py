@@ -1,0 +1,1 @@
+"""Tests: sentences for names, real parts, three seams (engine, fetch, clock)."""
