@@ -57,7 +57,14 @@ class UploadForm(forms.Form):
 class DocumentAdmin(ModelAdmin):  # type: ignore[misc]
     """Documents with their state; uploading, retrying, removing."""
 
-    list_display = ["shown_title", "shown_state", "shown_progress", "passage_count", "language", "ingested_at"]
+    list_display = [
+        "shown_title",
+        "shown_state",
+        "shown_progress",
+        "passage_count",
+        "language",
+        "ingested_at",
+    ]
     list_filter = ["state", "language", "media_type", "knowledge_base"]
     search_fields = ["title", "filename"]
     readonly_fields = [
@@ -70,9 +77,7 @@ class DocumentAdmin(ModelAdmin):  # type: ignore[misc]
     list_before_template = "chatbot/admin/progress_slot.html"
 
     def get_urls(self) -> list[URLPattern]:
-        page = path(
-            "progress/", self.admin_site.admin_view(self.progress), name="chatbot_document_progress"
-        )
+        page = path("progress/", self.admin_site.admin_view(self.progress), name="chatbot_document_progress")
         return [page, *super().get_urls()]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -160,7 +165,9 @@ class DocumentAdmin(ModelAdmin):  # type: ignore[misc]
 
     @display(description=gettext_lazy("As visitors see it"))
     def shown_link(self, document: Document) -> SafeString:
-        return format_html('<a href="{0}" target="_blank">{0}</a>', reverse("help-source", args=[document.pk]))
+        return format_html(
+            '<a href="{0}" target="_blank">{0}</a>', reverse("help-source", args=[document.pk])
+        )
 
     @action(description=gettext_lazy("Read again"))
     def retry(self, request: HttpRequest, queryset: QuerySet[Document]) -> None:
@@ -188,7 +195,16 @@ class PassageAdmin(ModelAdmin):  # type: ignore[misc]
     list_filter = ["document__knowledge_base", "language", "document"]
     search_fields = ["heading", "text"]
     list_select_related = ["document"]
-    readonly_fields = ["document", "heading", "language", "text", "shown_variants", "start", "end", "updated_at"]
+    readonly_fields = [
+        "document",
+        "heading",
+        "language",
+        "text",
+        "shown_variants",
+        "start",
+        "end",
+        "updated_at",
+    ]
     fields = readonly_fields
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -252,7 +268,12 @@ class ConversationAdmin(ModelAdmin):  # type: ignore[misc]
         label={"answer": "success", "refusal": "warning", "failed": "danger", "none": "info"},
     )
     def shown_outcome(self, conversation: Conversation) -> tuple[str, str]:
-        names = {"answer": _("answered"), "refusal": _("refused"), "failed": _("failed"), "none": _("none yet")}
+        names = {
+            "answer": _("answered"),
+            "refusal": _("refused"),
+            "failed": _("failed"),
+            "none": _("none yet"),
+        }
         last = [e for e in conversation.events.all() if e.kind != "visitor_message"]
         outcome = last[-1].payload.get("outcome", "failed") if last else "none"
         return outcome, names.get(outcome, outcome)
@@ -299,7 +320,7 @@ class InboxAdmin(ModelAdmin):  # type: ignore[misc]
     def shown_tag(self, inbox: Inbox) -> SafeString:
         address = load(CoreSettings).public_url
         return format_html(
-            '<code>&lt;script src="{}/static/chatbot/widget/widget.js" data-inbox="{}" async&gt;&lt;/script&gt;</code>',
-            address,
+            '<code>&lt;script src="{}" data-inbox="{}" async&gt;&lt;/script&gt;</code>',
+            f"{address}/static/chatbot/widget/widget.js",
             inbox.key or "KEY",
         )

@@ -59,7 +59,9 @@ def open_conversation(request: HttpRequest, payload: ConversationIn) -> Status[C
     return Status(201, ConversationOut(id=conversation.id, token=token, last_seq=0))
 
 
-@router.post("/conversations/{conversation_id}/messages", response={201: MessageOut}, summary="Send a message")
+@router.post(
+    "/conversations/{conversation_id}/messages", response={201: MessageOut}, summary="Send a message"
+)
 def send_message(request: HttpRequest, conversation_id: UUID, payload: MessageIn) -> Status[MessageOut]:
     """Kept at once; the answer comes as an event. Sending the same key again changes nothing."""
     _json_only(request)

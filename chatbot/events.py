@@ -104,5 +104,3 @@ async def _wait_for_more(conversation: Conversation, seq: int, wait: Any) -> boo
 
 def _channel(conversation: Conversation) -> str:
     return f"chatbot:{conversation.pk}"
-
-

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import F, Q, QuerySet
 from django.utils.translation import gettext as _
 
 from chatbot import parsing
@@ -35,12 +35,21 @@ Clock = Callable[[], datetime]
 PIECE_CHARS = 256
 BATCH = 64
 MAX_ATTEMPTS = 3
+READ_AT_DOOR_BYTES = 2**20
 
 
 def receive(
-    knowledge_base: KnowledgeBase, filename: str, data: bytes, *, storage: Storage, max_bytes: int
+    knowledge_base: KnowledgeBase,
+    filename: str,
+    data: bytes,
+    *,
+    storage: Storage,
+    max_bytes: int,
+    title: str = "",
 ) -> Document:
     """Keep an uploaded file and queue it; the same file name replaces the document of that name.
+
+    Without a `title` the file's name gives one; Markdown and HTML then take their first heading.
 
     Raises UnsupportedMediaType, TooLarge, InvalidInput (empty, binary) before anything is written.
     """
@@ -48,13 +57,14 @@ def receive(
     media_type = parsing.media_type_of(filename)
     if len(data) > max_bytes:
         raise TooLarge(
-            _("The file has %(size).1f MiB; at most %(limit)d MiB are taken. Split it, or raise MAX_UPLOAD_MIB.")
+            _("The file has %(size).1f MiB; at most %(limit)d MiB are taken. Split it.")
             % {"size": len(data) / 2**20, "limit": max_bytes // 2**20},
             field="file",
             limit_bytes=max_bytes,
         )
-    title = re.sub(r"[-_]+", " ", Path(filename).stem).strip().capitalize() or filename
-    parsing.read_sections(data, media_type, title)  # unreadable files are refused at the door
+    title = title or re.sub(r"[-_]+", " ", Path(filename).stem).strip().capitalize() or filename
+    if len(data) <= READ_AT_DOOR_BYTES:  # what cannot be read is refused at once, where that is quick
+        parsing.read_sections(data, media_type, title)
     digest = hashlib.sha256(data).hexdigest()
     path = f"documents/{knowledge_base.pk}/{digest}"
     storage.write(path, data)
@@ -80,7 +90,9 @@ def waiting(now: datetime, lease: timedelta) -> list[int]:
     """Documents to be read: queued, or running without a sign of life for longer than the lease."""
     dead = Q(state=Document.State.RUNNING) & (Q(claimed_at__lt=now - lease) | Q(claimed_at=None))
     return list(
-        Document.objects.filter(Q(state=Document.State.QUEUED) | dead).order_by("pk").values_list("pk", flat=True)
+        Document.objects.filter(Q(state=Document.State.QUEUED) | dead)
+        .order_by("pk")
+        .values_list("pk", flat=True)
     )
 
 
@@ -116,9 +128,7 @@ def ingest(document: Document, engine: Engine, storage: Storage, clock: Clock) -
         _fail(document, _("An unexpected error was logged. Retry, or upload the file again."))
         log.exception("ingest_bug", document=document.pk)
         return False
-    Document.objects.filter(pk=document.pk).update(
-        state=Document.State.DONE, ingested_at=clock(), claimed_at=None
-    )
+    _mine(document).update(state=Document.State.DONE, ingested_at=clock(), claimed_at=None)
     log.info("ingested", document=document.pk, pieces=document.pieces_total)
     return True
 
@@ -187,9 +197,7 @@ def retry(document: Document) -> None:
 
 def stale_indexes() -> list[int]:
     """Knowledge bases whose index is behind their passages."""
-    return list(
-        KnowledgeBase.objects.filter(revision__gt=F("indexed_revision")).values_list("pk", flat=True)
-    )
+    return list(KnowledgeBase.objects.filter(revision__gt=F("indexed_revision")).values_list("pk", flat=True))
 
 
 def build_index(knowledge_base: KnowledgeBase, engine: Engine, storage: Storage, now: datetime) -> bool:
@@ -288,14 +296,20 @@ def cut(text: str, limit: int = PIECE_CHARS) -> list[str]:
 
 
 def _progress(document: Document, done: int, clock: Clock) -> None:
-    Document.objects.filter(pk=document.pk).update(
-        pieces_done=done, pieces_total=document.pieces_total, claimed_at=clock()
-    )
+    _mine(document).update(pieces_done=done, pieces_total=document.pieces_total, claimed_at=clock())
 
 
 def _fail(document: Document, why: str) -> None:
-    Document.objects.filter(pk=document.pk).update(
-        state=Document.State.FAILED, failure=why, claimed_at=None
+    _mine(document).update(state=Document.State.FAILED, failure=why, claimed_at=None)
+
+
+def _mine(document: Document) -> QuerySet[Document]:
+    """The row as long as this worker's claim on this content stands: a newer upload is not touched."""
+    return Document.objects.filter(
+        pk=document.pk,
+        state=Document.State.RUNNING,
+        attempts=document.attempts,
+        content_hash=document.content_hash,
     )
 
 

@@ -33,7 +33,9 @@ MEDIA_TYPES = {
 }
 SECTION_CHARS = 1500
 _HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
-_FURNITURE = "script, style, nav, header, footer, aside, form, noscript, template, iframe, svg, button, dialog"
+_FURNITURE = (
+    "script, style, nav, header, footer, aside, form, noscript, template, iframe, svg, button, dialog"
+)
 _SPACE = re.compile(r"\s+")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
@@ -122,13 +124,17 @@ def read_sections(data: bytes, media_type: str, title: str) -> list[Section]:
 
 def _decode(data: bytes) -> str:
     if b"\x00" in data[:4096] and not data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        raise InvalidInput(_("This is a binary file, not text. Save it as text and upload that."), field="file")
+        raise InvalidInput(
+            _("This is a binary file, not text. Save it as text and upload that."), field="file"
+        )
     for encoding in ("utf-8-sig", "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8", "gb18030"):
         try:
             return _CONTROL.sub("", data.decode(encoding))
         except UnicodeDecodeError:
             continue
-    raise InvalidInput(_("The file's characters cannot be read. Save it as UTF-8 and upload that."), field="file")
+    raise InvalidInput(
+        _("The file's characters cannot be read. Save it as UTF-8 and upload that."), field="file"
+    )
 
 
 def _from_html(html: str, title: str) -> Iterator[Section]:
@@ -181,7 +187,9 @@ def _own_words(item: Tag) -> Iterator[Tag]:
 
 
 def _table_rows(table: Tag) -> Iterator[tuple[str, str, tuple[tuple[str, str], ...]]]:
-    rows = [[_words(cell.get_text(" ")) for cell in row.find_all(["th", "td"])] for row in table.find_all("tr")]
+    rows = [
+        [_words(cell.get_text(" ")) for cell in row.find_all(["th", "td"])] for row in table.find_all("tr")
+    ]
     rows = [row for row in rows if any(row)]
     if not rows:
         return
@@ -232,8 +240,11 @@ def _csv_rows(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
         for name in ("question", "answer"):
             if name not in names:
                 raise InvalidInput(
-                    _("The table has no column “%(name)s”. Its first line must name the columns question "
-                      "and answer.") % {"name": name},
+                    _(
+                        "The table has no column “%(name)s”. Its first line must name the columns question "
+                        "and answer."
+                    )
+                    % {"name": name},
                     field=name,
                 )
         for row in reader:

@@ -92,7 +92,7 @@ def answer_waiting() -> None:
 
 
 def answer_soon(event: ConversationEvent) -> None:
-    """After the commit, answer the question in this process: a visitor is waiting, a broker would add delay."""
+    """After the commit, answer in this process: a visitor is waiting, a broker would add delay."""
     turn_id = event.conversation.turns.values_list("pk", flat=True).get(question_seq=event.seq)
     transaction.on_commit(lambda: _pool().submit(_answer_in_thread, turn_id))
 
@@ -131,5 +131,3 @@ def _answer_in_thread(turn_id: int) -> None:
 @cache
 def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(load(ChatbotSettings).chatbot_answer_threads, thread_name_prefix="answer")
-
-

@@ -46,7 +46,9 @@ def main() -> int:
         )
         packages = missing()
     if packages:
-        print(f"The tests need {' and '.join(packages)}; on Debian: sudo apt-get install {' '.join(packages)}")
+        print(
+            f"The tests need {' and '.join(packages)}; on Debian: sudo apt-get install {' '.join(packages)}"
+        )
         return 1
     return 0
 

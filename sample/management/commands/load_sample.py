@@ -16,6 +16,7 @@ from services.conf import CoreSettings, load
 from services.console.storage import storage
 
 NOT_KNOWLEDGE = {"questions.jsonl"}
+TITLES = {"faq.csv": "Frequently asked questions", "faq_zh.jsonl": "常见问题"}
 
 
 class Command(BaseCommand):
@@ -54,6 +55,11 @@ class Command(BaseCommand):
         )
         for path in files:
             knowledge.receive(
-                knowledge_base, path.name, path.read_bytes(), storage=storage(), max_bytes=limit
+                knowledge_base,
+                path.name,
+                path.read_bytes(),
+                storage=storage(),
+                max_bytes=limit,
+                title=TITLES.get(path.name, ""),
             )
         self.stdout.write(f"Sample knowledge base: {len(files)} files queued; a worker reads them now.")
