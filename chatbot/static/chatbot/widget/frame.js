@@ -87,8 +87,8 @@ const host = connectHost({
     if (typeof message.pageUrl === "string") chat.pageUrl = message.pageUrl;
     countUnread(0);
     // On a phone the keyboard would cover the greeting, so the heading gets the focus there.
-    if (modal) $("title").focus();
-    else composer.focus();
+    // A frame that was hidden cannot take the focus before it is painted again.
+    requestAnimationFrame(() => (modal ? $("title") : $("box")).focus());
   },
   hidden: () => {
     visible = false;

@@ -204,7 +204,12 @@ export class Transcript {
       const address = ownAddress(citation.url);
       const name = this.#nameOf(citation);
       const label = address
-        ? el("a", { href: address, target: "_blank", rel: "noopener" }, name)
+        ? el(
+            "a",
+            { href: address, target: "_blank", rel: "noopener" },
+            name,
+            el("span", { class: "unseen" }, ` ${this.#say("newTab")}`),
+          )
         : el("span", {}, name);
       const entry = el(
         "li",
