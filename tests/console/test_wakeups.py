@@ -1,0 +1,71 @@
+"""Wake-ups: through Redis where there is one, and no worse than silence where there is none."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from services.conf import CoreSettings, load
+from services.console import wakeups
+from tests.conftest import free_port
+
+
+@pytest.fixture
+def with_redis(monkeypatch: pytest.MonkeyPatch, redis_url: str) -> Iterator[str]:
+    yield from _configured(monkeypatch, redis_url)
+
+
+@pytest.fixture
+def with_a_dead_redis(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    yield from _configured(monkeypatch, f"redis://127.0.0.1:{free_port()}/0")
+
+
+def _configured(monkeypatch: pytest.MonkeyPatch, url: str) -> Iterator[str]:
+    monkeypatch.setenv("REDIS_URL", url)
+    load.cache_clear()
+    wakeups._client.cache_clear()
+    assert load(CoreSettings).redis_url == url
+    yield url
+    monkeypatch.undo()
+    load.cache_clear()
+    wakeups._client.cache_clear()
+
+
+async def test_a_follower_is_woken_at_once(with_redis: str) -> None:
+    async with wakeups.subscription("chat:1") as wait:
+        assert wait is not None
+        wakeups.publish("chat:1")
+        started = time.monotonic()
+        assert await wait(10.0)
+        assert time.monotonic() - started < 1.0
+
+
+async def test_a_wake_up_of_another_channel_wakes_nobody_here(with_redis: str) -> None:
+    async with wakeups.subscription("chat:1") as wait:
+        assert wait is not None
+        wakeups.publish("chat:2")
+        assert not await wait(0.5)
+
+
+async def test_every_follower_of_a_channel_is_woken(with_redis: str) -> None:
+    async with wakeups.subscription("chat:1") as one, wakeups.subscription("chat:1") as two:
+        assert one is not None
+        assert two is not None
+        wakeups.publish("chat:1")
+        assert await one(5.0)
+        assert await two(5.0)
+
+
+async def test_without_redis_the_follower_is_told_to_look_itself() -> None:
+    wakeups.publish("chat:1")
+    async with wakeups.subscription("chat:1") as wait:
+        assert wait is None
+
+
+def test_a_redis_that_is_down_loses_the_wake_up_and_nothing_else(
+    with_a_dead_redis: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    wakeups.publish("chat:1")
+    assert "wakeup_lost" in caplog.text
