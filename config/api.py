@@ -39,7 +39,9 @@ def problem(error: SuiteError) -> HttpResponse:
         **error.extra,
     }
     response = HttpResponse(
-        json.dumps(body, ensure_ascii=False), status=error.http_status, content_type="application/problem+json"
+        json.dumps(body, ensure_ascii=False),
+        status=error.http_status,
+        content_type="application/problem+json",
     )
     retry_after_s = getattr(error, "retry_after_s", None)
     if retry_after_s is not None:

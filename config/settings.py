@@ -21,9 +21,7 @@ CORE = load(CoreSettings)
 BASE_DIR = Path(__file__).resolve().parent.parent
 DATA_DIR = CORE.data_dir.resolve()
 
-SECRET_KEY = (
-    CORE.secret_key.get_secret_value() if CORE.secret_key else read_or_make(DATA_DIR / "secret_key")
-)
+SECRET_KEY = CORE.secret_key.get_secret_value() if CORE.secret_key else read_or_make(DATA_DIR / "secret_key")
 DEBUG = CORE.debug
 ALLOWED_HOSTS = [host.strip() for host in CORE.allowed_hosts.split(",") if host.strip()]
 CSRF_TRUSTED_ORIGINS = [CORE.public_url]

@@ -22,3 +22,9 @@ def like(item: dict[str, Any], n: int = 4) -> list[dict[str, Any]]:
     """Up to `n` other items of the same leaf category, nearest in price first."""
     same = [i for i in items() if i["categories"] == item["categories"] and i["id"] != item["id"]]
     return sorted(same, key=lambda i: abs(i["price"] - item["price"]))[:n]
+
+
+@cache
+def by_id() -> dict[str, dict[str, Any]]:
+    """Every item that may be shown, by its id."""
+    return {item["id"]: item for item in items()}

@@ -8,5 +8,8 @@ from sample import views
 
 urlpatterns = [
     path("", views.home, name="shop"),
+    path("for-you/", views.for_you, name="shop-for-you"),
+    path("events/", views.event, name="shop-event"),
+    path("shopper/", views.become, name="shop-become"),
     path("items/<path:item_id>/", views.item, name="shop-item"),
 ]

@@ -50,7 +50,9 @@ def _markdown(classes: list[type[SuiteSettings]]) -> str:
         for name, field in cls.model_fields.items():
             secret = f" Or {name.upper()}_FILE." if is_secret(field) else ""
             default = _default(field.default)
-            lines.append(f"| `{name.upper()}` | {f'`{default}`' if default else ''} | {field.description}{secret} |")
+            lines.append(
+                f"| `{name.upper()}` | {f'`{default}`' if default else ''} | {field.description}{secret} |"
+            )
         lines.append("")
     return "\n".join(lines)
 

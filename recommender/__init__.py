@@ -1,0 +1,1 @@
+"""Recommends items from behaviour and from the words on the items, in real time."""

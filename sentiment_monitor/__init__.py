@@ -1,0 +1,1 @@
+"""Watches finance news and warns when negative news about a company surges."""
