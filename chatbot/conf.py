@@ -14,10 +14,17 @@ class ChatbotSettings(SuiteSettings):
         2000, ge=100, le=20_000, description="Longest question a visitor may send, in characters."
     )
     chatbot_min_similarity: float = Field(
-        0.42,
+        0.4,
         ge=0.0,
         le=1.0,
         description="Least similarity of the best passage (cosine, 0 to 1) at which the bot answers at all.",
+    )
+    chatbot_min_coverage: float = Field(
+        0.1,
+        ge=0.0,
+        le=1.0,
+        description="Least share of the question's words in the best passage (BM25 over its bound, 0 to 1) "
+        "at which the bot answers in a language its encoder does not read.",
     )
     chatbot_answer_sentences: int = Field(
         3, ge=1, le=10, description="Most sentences in one extractive answer, 1 to 10."

@@ -50,10 +50,14 @@ def reply(
     """
     spoken = detect(question, default=locale)
     language = spoken if spoken in LANGUAGES else locale
-    found = retrieval.search(knowledge_base, question, engine=engine, storage=storage)
-    if answerability.answerable(found, settings.chatbot_min_similarity):
+    found = retrieval.search(knowledge_base, question, language=spoken, engine=engine, storage=storage)
+    if answerability.answerable(
+        found,
+        min_similarity=settings.chatbot_min_similarity,
+        min_coverage=settings.chatbot_min_coverage,
+    ):
         sentences = generation.extract(
-            question, found, engine=engine, limit=settings.chatbot_answer_sentences
+            question, found, language=spoken, engine=engine, limit=settings.chatbot_answer_sentences
         )
         outcome, payload = "answer", _answer(sentences)
     else:

@@ -15,6 +15,7 @@ from chatbot.models import Passage
 from chatbot.retrieval import Found
 from services.inference.engine import Engine
 from services.inference.values import Priority
+from services.search.tokens import tokenize
 from services.text.sentences import sentences
 
 NEAR_BEST = 0.80
@@ -22,6 +23,10 @@ NEAR_BEST = 0.80
 KEEP = 0.78
 """Share of the best sentence's score a further sentence needs."""
 SENTENCES_READ = 60
+FAQ_CHARS = 600
+"""Longest answer of an FAQ entry that is given as its author wrote it, in characters."""
+WORDS = 0.25
+"""What shared words count beside the cosine: numbers, names and codes are better compared as they stand."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +39,9 @@ class Sentence:
     end: int
 
 
-def extract(question: str, found: Sequence[Found], *, engine: Engine, limit: int) -> list[Sentence]:
+def extract(
+    question: str, found: Sequence[Found], *, language: str, engine: Engine, limit: int
+) -> list[Sentence]:
     """At most `limit` sentences that answer the question, in reading order, best passage first.
 
     A short first passage (an FAQ answer) is given whole. Empty when nothing was found.
@@ -43,16 +50,17 @@ def extract(question: str, found: Sequence[Found], *, engine: Engine, limit: int
         return []
     best = found[0]
     whole = _sentences(best.passage)
-    if best.passage.variants and len(whole) <= limit:
+    if best.passage.variants and len(best.passage.text) <= FAQ_CHARS:
         return whole
     candidates = whole[:SENTENCES_READ]
     for other in found[1:3]:
         if other.score >= NEAR_BEST * best.score and len(candidates) < SENTENCES_READ:
             candidates += _sentences(other.passage)[: SENTENCES_READ - len(candidates)]
-    vecs = engine.embed(
-        [question, *(_in_context(s) for s in candidates)], priority=Priority.INTERACTIVE, deadline_s=10.0
-    )
-    scores = vecs[1:] @ vecs[0]
+    texts = [_in_context(s) for s in candidates]
+    scores = _by_words(question, texts)
+    if engine.encoder().reads(language):
+        vecs = engine.embed([question, *texts], priority=Priority.INTERACTIVE, deadline_s=10.0)
+        scores = vecs[1:] @ vecs[0] + WORDS * scores
     scores[[s.passage.pk != best.passage.pk for s in candidates]] *= 0.95
     return _choose(candidates, scores, limit)
 
@@ -69,6 +77,16 @@ def _choose(candidates: list[Sentence], scores: np.ndarray, limit: int) -> list[
             seen.add(candidates[i].text)
             kept.append(candidates[i])
     return kept
+
+
+def _by_words(question: str, texts: list[str]) -> np.ndarray:
+    """float32 (n,): the share of the question's terms each text has, rare terms counting more."""
+    terms = list(dict.fromkeys(tokenize(question, query=True)))
+    has = np.array([[term in found for term in terms] for found in map(set, map(tokenize, texts))])
+    if not has.size:
+        return np.zeros(len(texts), dtype=np.float32)
+    rarity = np.log(1 + len(texts) / (1 + has.sum(axis=0)))
+    return (has @ rarity / max(float(rarity.sum()), 1e-9)).astype(np.float32)
 
 
 def _sentences(passage: Passage) -> list[Sentence]:

@@ -24,7 +24,7 @@ TOP_K = 8
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A passage with its fused score, its best cosine and its BM25 score."""
+    """A passage with its fused score, its best cosine, and its share of the question's words, 0 to 1."""
 
     passage: Passage
     score: float
@@ -46,23 +46,35 @@ _loaded: dict[int, tuple[str, HybridIndex]] = {}
 
 
 def search(
-    knowledge_base: KnowledgeBase, question: str, *, engine: Engine, storage: Storage, k: int = TOP_K
+    knowledge_base: KnowledgeBase,
+    question: str,
+    *,
+    language: str,
+    engine: Engine,
+    storage: Storage,
+    k: int = TOP_K,
 ) -> list[Found]:
     """The k best passages for a question; none when the knowledge base has no index yet.
 
+    A question in a language the encoder does not read is searched by words alone; `dense` is then 0.
+    Where there are passages in the question's language, only those are given.
     Raises IndexMismatch when the index was made by another encoder version (it is being rebuilt).
     """
     index = _index_of(knowledge_base, engine, storage)
     if index is None:
         return []
-    query_vec = engine.embed([question], priority=Priority.INTERACTIVE, deadline_s=10.0)[0]
-    hits = index.search(question, query_vec, k=k)
+    query_vec = None
+    if engine.encoder().reads(language):
+        query_vec = engine.embed([question], priority=Priority.INTERACTIVE, deadline_s=10.0)[0]
+    hits = index.search(question, query_vec, k=4 * k)
     rows = Passage.objects.select_related("document").in_bulk([hit.passage_id for hit in hits])
-    return [
-        Found(rows[hit.passage_id], float(hit.score), float(hit.dense), float(hit.lexical))
+    found = [
+        Found(rows[hit.passage_id], hit.score, hit.dense, hit.lexical)
         for hit in hits
         if hit.passage_id in rows
     ]
+    spoken = [hit for hit in found if hit.passage.language == language]
+    return (spoken or found)[:k]
 
 
 def _index_of(knowledge_base: KnowledgeBase, engine: Engine, storage: Storage) -> HybridIndex | None:

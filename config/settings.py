@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import dj_database_url
 from django.utils.translation import gettext_lazy as _
 
+from sentiment_monitor.conf import MonitorSettings
 from services import logs
 from services.conf import CoreSettings, load
 from services.console.navigation import NAVIGATION
@@ -43,6 +45,8 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "services.console",
     "chatbot",
+    "sentiment_monitor",
+    "recommender",
     "sample",
 ]
 
@@ -124,6 +128,17 @@ STORAGE_URL = CORE.storage_url or str(DATA_DIR / "files")
 STORAGE_OPTIONS: dict[str, Any] = (
     {"endpoint_url": CORE.s3_endpoint_url} if STORAGE_URL.startswith("s3://") and CORE.s3_endpoint_url else {}
 )
+
+MONITOR = load(MonitorSettings)
+if MONITOR.email_url:
+    _email = urlsplit(MONITOR.email_url.get_secret_value())
+    EMAIL_HOST, EMAIL_PORT = _email.hostname or "localhost", _email.port or 25
+    EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = unquote(_email.username or ""), unquote(_email.password or "")
+    EMAIL_USE_SSL, EMAIL_USE_TLS = _email.scheme == "smtps", _email.scheme == "smtp+tls"
+else:
+    EMAIL_BACKEND = "django.core.mail.backends.filebased.EmailBackend"
+    EMAIL_FILE_PATH = DATA_DIR / "outbox"
+EMAIL_TIMEOUT = 20
 
 LOGGING_CONFIG = None
 logs.configure(CORE.log_level, CORE.log_format)

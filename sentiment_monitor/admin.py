@@ -17,7 +17,10 @@ from django.utils.translation import gettext_lazy
 from unfold.admin import ModelAdmin, TabularInline
 from unfold.decorators import action, display
 
-from sentiment_monitor.models import Alert, Company, Delivery, Entry, Source, Story
+from sentiment_monitor import delivery
+from sentiment_monitor.conf import MonitorSettings
+from sentiment_monitor.models import Alert, Company, Delivery, Entry, Recipient, Source, Story
+from services.conf import load
 
 SIGNS = {"negative": "▼", "neutral": "●", "positive": "▲"}
 LABELS = {"negative": "danger", "neutral": "info", "positive": "success"}
@@ -212,10 +215,30 @@ class DeliveryAdmin(ModelAdmin):  # type: ignore[misc]
         messages.success(request, _("Queued again."))
 
     @display(description=gettext_lazy("Alert"))
-    def shown_alert(self, delivery: Delivery) -> SafeString:
-        url = reverse("monitor-alert", args=[delivery.alert_id])
-        return format_html('<a href="{}">{}</a>', url, delivery.alert)
+    def shown_alert(self, message: Delivery) -> SafeString:
+        url = reverse("monitor-alert", args=[message.alert_id])
+        return format_html('<a href="{}">{}</a>', url, message.alert)
 
     @display(description=gettext_lazy("State"), label={"queued": "info", "sent": "success", "dead": "danger"})
-    def shown_state(self, delivery: Delivery) -> tuple[str, str]:
-        return delivery.state, delivery.get_state_display()
+    def shown_state(self, message: Delivery) -> tuple[str, str]:
+        return message.state, message.get_state_display()
+
+
+@admin.register(Recipient)
+class RecipientAdmin(ModelAdmin):  # type: ignore[misc]
+    """Who is told; "send a test" proves that the way is open."""
+
+    list_display = ["address", "language", "enabled"]
+    list_filter = ["enabled", "language"]
+    search_fields = ["address"]
+    actions = ["send_test"]
+
+    @action(description=gettext_lazy("Send a test"))
+    def send_test(self, request: HttpRequest, queryset: QuerySet[Recipient]) -> None:
+        """Send each chosen address a short message now, and say what became of it."""
+        for recipient in queryset:
+            problem = delivery.send_test(recipient, load(MonitorSettings).email_from)
+            if problem:
+                messages.error(request, f"{recipient.address}: {problem}")
+            else:
+                messages.success(request, _("%(address)s: sent.") % {"address": recipient.address})

@@ -46,7 +46,7 @@ def watch(companies: Sequence[Company], model_version: str, settings: MonitorSet
         day = hour.replace(hour=0)
         if known is None or known[0] != day:
             known = (day, *_known(companies, model_version, day, surge))
-        _judge(companies, hour, known[1], known[2], surge, settings)
+        _judge(companies, hour, known[1], known[2], surge)
         hour += HOUR
         hours += 1
     return hours
@@ -70,7 +70,6 @@ def _judge(
     history: History,
     base: Baseline,
     surge: SurgeSettings,
-    settings: MonitorSettings,
 ) -> None:
     column = _hours_since_1970(hour) - history.start_h
     scanned = scan(history, column, column + 1, base, surge)
@@ -83,7 +82,7 @@ def _judge(
             before = SurgeState(**company.surge_state) if company.surge_state else SurgeState()
             after = advance(before, reading, surge)
             if before.phase != "normal" or after.phase != "normal":
-                _act(company, before, after, reading, hour + HOUR, settings)
+                _act(company, before, after, reading, hour + HOUR)
             readings.append(
                 Reading(
                     company=company,
@@ -108,11 +107,10 @@ def _act(
     after: SurgeState,
     reading: SurgeReading,
     at: datetime,
-    settings: MonitorSettings,
 ) -> None:
     """Open, raise, keep or close the company's alert, as of the end of an hour."""
     if after.alarms > before.alarms:
-        _raise(company, reading, at, settings)
+        _raise(company, reading, at)
         return
     alert = company.alerts.exclude(state=Alert.State.RESOLVED).first()
     if alert is None:
@@ -127,7 +125,7 @@ def _act(
     alert.save()
 
 
-def _raise(company: Company, reading: SurgeReading, at: datetime, settings: MonitorSettings) -> None:
+def _raise(company: Company, reading: SurgeReading, at: datetime) -> None:
     values = {
         "kind": reading.kind,
         "state": Alert.State.FIRING,
@@ -151,8 +149,7 @@ def _raise(company: Company, reading: SurgeReading, at: datetime, settings: Moni
             setattr(alert, name, value)
         alert.save()
     if reading.kind == Alert.Kind.NEGATIVE_SURGE:
-        addresses = [a.strip() for a in settings.monitor_alert_emails.split(",") if a.strip()]
-        delivery.enqueue(alert, addresses, settings.monitor_alert_language, at)
+        delivery.enqueue(alert, at)
 
 
 def _evidence(company: Company, reading: SurgeReading, at: datetime) -> list[int]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from pydantic import Field, SecretStr
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, field_validator
 
 from services.conf import SuiteSettings
 
@@ -35,13 +37,17 @@ class MonitorSettings(SuiteSettings):
         description="False alarms a year the whole watch-list may raise: the one knob of the surge's "
         "sensitivity. Fewer alarms mean later warnings.",
     )
-    monitor_alert_emails: str = Field(
-        "", description="Addresses that get every alert, comma-separated; empty sends none."
-    )
-    monitor_alert_language: str = Field("en", description="Language of alert emails: en or zh-hans.")
     email_url: SecretStr | None = Field(
         None,
-        description="smtp://user:password@host:port or smtps://…; when not set, emails are kept as files "
-        "in DATA_DIR/outbox.",
+        description="smtp://user:password@host:port, smtp+tls://… (STARTTLS) or smtps://…; when not set, "
+        "emails are kept as files in DATA_DIR/outbox.",
     )
     email_from: str = Field("Trefoil <alerts@localhost>", description="Sender of alert emails.")
+
+    @field_validator("email_url")
+    @classmethod
+    def _known_server(cls, value: SecretStr | None) -> SecretStr | None:
+        parts = urlsplit(value.get_secret_value()) if value else None
+        if parts and (parts.scheme not in {"smtp", "smtps", "smtp+tls"} or not parts.hostname):
+            raise ValueError("not a mail server's address")
+        return value

@@ -20,17 +20,20 @@ from django.utils.translation import ngettext
 
 from sentiment_monitor.charts import alert_chart_png
 from sentiment_monitor.evidence import Evidence
-from sentiment_monitor.models import Alert, Delivery
+from sentiment_monitor.models import Alert, Delivery, Recipient
 from services.logs import get_logger
 
 log = get_logger(__name__)
 MAX_ATTEMPTS = 8
 
 
-def enqueue(alert: Alert, addresses: list[str], language: str, now: datetime) -> None:
-    """Write the alert's messages, in the transaction of the alert; once for each address."""
+def enqueue(alert: Alert, now: datetime) -> None:
+    """Write the alert's messages, in the transaction of the alert; one for each recipient, once."""
     Delivery.objects.bulk_create(
-        [Delivery(alert=alert, address=a, language=language, next_try_at=now) for a in addresses],
+        [
+            Delivery(alert=alert, address=to.address, language=to.language, next_try_at=now)
+            for to in Recipient.objects.filter(enabled=True)
+        ],
         ignore_conflicts=True,
     )
 
@@ -100,6 +103,22 @@ def compose(
     message.mixed_subtype = "related"
     message.attach(picture)
     return message
+
+
+def send_test(recipient: Recipient, sender: str) -> str:
+    """Send a short message now; what went wrong, or an empty string."""
+    with translation.override(recipient.language):
+        message = EmailMultiAlternatives(
+            subject=_("Trefoil: a test"),
+            body=_("This is a test. Alerts about surging negative news will come to this address."),
+            from_email=sender,
+            to=[recipient.address],
+        )
+    try:
+        message.send()
+    except Exception as error:  # every backend has errors of its own; the operator is told
+        return f"{type(error).__name__}: {error}"[:300]
+    return ""
 
 
 def subject(alert: Alert) -> str:

@@ -15,6 +15,7 @@ from functools import lru_cache
 
 from sentiment_monitor.models import Company
 
+_CHINESE_FORMS = ("集团", "公司", "股份", "控股", "科技", "银行", "证券", "电器", "食品", "系统")
 _WORDS_THAT_ARE_NAMES = """
 all any are best big can cap car cash chase city come core cost crest cross delta east edge ever
 fast five focus ford form free gap gas general global gold good green group grow harvest hero high
@@ -93,7 +94,7 @@ def _match(company: Watched, text: str) -> str | None:
             return found.group(0).strip("( )")
     has_context = any(word in text.lower() for word in company.context)
     for name in company.chinese:
-        if _chinese(name, text, has_context):
+        if _chinese(name, text, company.context, has_context):
             return name
     if has_context:
         for name in company.unsure:
@@ -142,7 +143,7 @@ def _stands_alone(name: str, text: str) -> bool:
     return False
 
 
-def _chinese(name: str, text: str, has_context: bool) -> bool:
+def _chinese(name: str, text: str, context: tuple[str, ...], has_context: bool) -> bool:
     """A Chinese name that is a word of its own, told by the segmenter; a short one needs context too."""
     if name not in text:
         return False
@@ -151,10 +152,10 @@ def _chinese(name: str, text: str, has_context: bool) -> bool:
     import jieba
 
     jieba.setLogLevel(60)
-    stands = name in set(jieba.cut(text))
-    if not stands:
-        # An unknown name may be cut apart; it stands unless a longer dictionary word swallows it.
-        stands = not any(name in word and word != name for word in jieba.cut(text))
+    # A longer word that begins with the name is another word, unless the rest is what companies add.
+    words = [word for word in jieba.cut(text) if name in word]
+    ends = tuple(name + more for more in ("", *context, *_CHINESE_FORMS))
+    stands = not words or any(word.endswith(ends) for word in words)
     return stands and (has_context or len(name) >= 3)
 
 

@@ -304,6 +304,25 @@ class Alert(models.Model):
         return f"{self.get_kind_display()}: {self.company}"
 
 
+class Recipient(models.Model):
+    """Who is told of every negative surge, and in which language."""
+
+    address = models.EmailField(_("email address"), unique=True)
+    language = models.CharField(
+        _("language"), max_length=10, choices=[("en", _("English")), ("zh-hans", _("Simplified Chinese"))],
+        default="en",
+    )  # fmt: skip
+    enabled = models.BooleanField(_("enabled"), default=True)
+
+    class Meta:
+        verbose_name = _("recipient")
+        verbose_name_plural = _("recipients")
+        ordering = ["address"]
+
+    def __str__(self) -> str:
+        return self.address
+
+
 class Delivery(models.Model):
     """The outbox: one message to one address, written with its alert, sent by a worker, retried."""
 

@@ -35,6 +35,12 @@ class EncoderInfo:
     max_tokens: int
     runtime: str
     device: str
+    languages: tuple[str, ...] = ("*",)
+    """What it was trained to read, as primary language tags ("en", "zh"); ("*",) means any."""
+
+    def reads(self, language: str) -> bool:
+        """Whether texts in a language ("en", "zh-hans") can be compared by this encoder's vectors."""
+        return "*" in self.languages or language.split("-", 1)[0] in self.languages
 
 
 @dataclass(frozen=True, slots=True)

@@ -81,7 +81,7 @@ def read_rows(path: Path) -> Rows:
     """The rows that `write` wrote. Raises RuntimeError when FAISS cannot read the file."""
     import faiss
 
-    index = faiss.downcast_index(faiss.read_index(str(path)))
+    index = faiss.read_index(str(path))  # of its own class already; downcast_index would not own it
     return _CellRows(index) if isinstance(index, faiss.IndexIVF) else _FlatRows(index)
 
 

@@ -26,6 +26,17 @@ PORTS = frozenset({80, 443, 8000, 8008, 8080, 8443})
 MAX_REDIRECTS = 5
 MAX_BYTES = 10 * 2**20
 TIMEOUT_S = 20.0
+_NOT_PUBLIC_EITHER = [
+    ipaddress.ip_network(block)
+    for block in (
+        "192.0.0.0/24",
+        "192.88.99.0/24",
+        "198.18.0.0/15",
+        "100.64.0.0/10",
+        "2001::/23",
+        "fec0::/10",
+    )
+]
 _PREFIXES_WITH_AN_IPV4 = {
     ipaddress.ip_network("64:ff9b::/96"): 0,  # NAT64, RFC 6052
     ipaddress.ip_network("2002::/16"): 80,  # 6to4, RFC 3056: the 32 bits after the prefix
@@ -105,7 +116,8 @@ def check_address(address: str) -> None:
         if inner is not None:
             check_address(str(inner))
             return
-    if not ip.is_global or ip.is_multicast or ip.is_reserved:
+    special = any(ip in network for network in _NOT_PUBLIC_EITHER if network.version == ip.version)
+    if special or not ip.is_global or ip.is_multicast or ip.is_reserved:
         raise FetchRefused("The address leads into a private network, which is not fetched.", field="url")
 
 

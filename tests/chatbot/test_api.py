@@ -204,7 +204,7 @@ async def test_the_stream_replays_what_was_missed_and_is_not_buffered(client: Cl
     await chunks.aclose()
 
 
-@pytest.mark.django_db
+@pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("shop")
 async def test_a_last_event_id_of_nonsense_is_named() -> None:
     from asgiref.sync import sync_to_async

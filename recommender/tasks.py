@@ -1,0 +1,48 @@
+"""Doors for workers: item vectors, co-visits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from celery import shared_task
+from django.db import transaction
+from django.utils import timezone
+
+from recommender import catalogue, covisits
+from services.console.storage import storage
+from services.errors import SuiteError
+from services.inference.engine import get_engine
+from services.logs import get_logger
+
+log = get_logger(__name__)
+
+
+@shared_task
+def embed_items() -> None:
+    """Give every item that lacks one a vector of the live encoder."""
+    try:
+        done = catalogue.embed_waiting(get_engine())
+    except SuiteError as error:
+        log.warning("items_wait", code=error.code)
+        return
+    if done:
+        log.info("items_embedded", count=done)
+
+
+@shared_task
+def learn_covisits() -> None:
+    """Learn anew which items go together, when there are new events."""
+    if covisits.behind():
+        covisits.learn(storage(), timezone.now())
+
+
+def embed_soon() -> None:
+    """After the commit, nudge a worker to embed items; without a broker the sweep finds them."""
+    transaction.on_commit(lambda: _nudge(embed_items))
+
+
+def _nudge(task: Any) -> None:
+    try:
+        task.delay()
+    except Exception as error:  # kombu raises its transports' own errors
+        log.warning("nudge_lost", task=task.name, error=type(error).__name__)
