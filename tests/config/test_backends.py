@@ -46,7 +46,7 @@ def is_answered_with_its_source(told: dict[str, Any]) -> None:
     """Both documents were read and the question has its sentence with the section it stands in."""
     assert (told["document"], told["orphan"]) == ("done", "done")
     answer = told["answer"]
-    assert answer["kind"] == "bot_message"
+    assert answer["kind"] == "bot_message", answer
     assert answer["outcome"] == "answer"
     assert "within 5 business days" in answer["text"]
     assert answer["citations"][0]["section"].endswith("Refunds")

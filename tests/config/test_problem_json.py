@@ -54,15 +54,9 @@ def test_another_content_type_is_not_taken(client: Client) -> None:
     problem_of(answer, 415, "unsupported_media_type")
 
 
-@pytest.mark.parametrize("path", ["/api/v1/nothing", "/api/v1/chatbot/nothing/", "/api/v1/"])
+@pytest.mark.parametrize("path", ["/api/v1/nothing", "/api/v1/chatbot/nothing/", "/api/v2/x"])
 def test_an_unknown_address_under_the_api_is_not_found(client: Client, path: str) -> None:
     problem_of(client.get(path), 404, "not_found")
-
-
-def test_a_method_the_address_does_not_know_is_answered_as_a_problem(client: Client) -> None:
-    answer = client.delete(f"{API}/conversations")
-    assert answer.status_code == 405
-    assert answer["Content-Type"] == "application/problem+json"
 
 
 @pytest.mark.django_db

@@ -8,6 +8,8 @@ import stat
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from services.conf import CoreSettings
 from tests.config.conftest import Run
 
@@ -100,9 +102,24 @@ def test_a_read_only_data_folder_stops_the_start_also_with_a_secret_key(manage: 
     done = manage("up", "--no-sample", before=_bound_by_permissions(), SECRET_KEY="s" * 40)
     assert done.returncode != 0
     assert "Traceback" not in done.stderr
-    assert "DATA_DIR: the folder cannot be written." in done.stderr
-    assert "Set DATA_DIR to a folder this user may write." in done.stderr
+    assert "DATA_DIR: the folder cannot be written" in done.stderr
+    assert "Set DATA_DIR to a folder this user may write" in done.stderr
     assert list(folder.iterdir()) == []
+
+
+def test_a_data_folder_that_is_not_there_yet_is_made(manage: Run, tmp_path: Path) -> None:
+    folder = tmp_path / "new" / "data"
+    done = manage("check", DATA_DIR=str(folder), SECRET_KEY="s" * 40)
+    assert done.returncode == 0, done.stderr
+    assert folder.is_dir()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [("DATABASE_URL", "postgresql://u@host:port/name"), ("REDIS_URL", "redis://host:port/0")],
+)
+def test_an_address_with_a_broken_port_stops_the_start(manage: Run, variable: str, value: str) -> None:
+    refused(manage("check", **{variable: value}), f"{variable}: ", "It should be: ")
 
 
 def test_a_file_store_that_cannot_be_written_stops_the_start(manage: Run, tmp_path: Path) -> None:
