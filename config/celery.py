@@ -7,11 +7,16 @@ found again by the sweeps in `config/schedule.py`.
 from __future__ import annotations
 
 import os
+import warnings
 from typing import Any
 
 from celery import Celery, signals
+from celery.platforms import SecurityWarning
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
+
+# A container's only user is often root; whether that is right is not the worker's to say at every start.
+warnings.filterwarnings("ignore", category=SecurityWarning)
 
 app = Celery("trefoil")
 

@@ -59,6 +59,8 @@ def configure(level: str, fmt: str) -> None:
                 "httpx": {"level": "WARNING"},
                 "jieba": {"level": "WARNING"},
                 "celery.beat": {"level": "WARNING"},
+                "kombu": {"level": "ERROR"},
+                "faiss": {"level": "WARNING"},
                 "celery.app.trace": {"level": "WARNING"},
                 "celery.worker.strategy": {"level": "WARNING"},
             },
