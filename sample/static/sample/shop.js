@@ -89,7 +89,7 @@
       count.textContent = phrase.replace("#", found.length);
       $("items-title").textContent = headline(state);
       const home = !state.category && !state.kind && !state.q;
-      $("hero").hidden = $("tiles").hidden = !home;
+      $("hero").hidden = $("tiles").hidden = $("picked").hidden = !home;
       for (const list of document.querySelectorAll(".leaves")) {
         list.hidden = list.dataset.leaves !== state.category;
       }
