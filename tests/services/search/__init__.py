@@ -1,0 +1,1 @@
+"""Search: vectors, words, fusion and the index that joins them, over real FAISS and real jieba."""
