@@ -77,33 +77,40 @@ def config_id(knowledge_base: KnowledgeBase, settings: ChatbotSettings, engine: 
 
 
 def _answer(sentences: list[generation.Sentence]) -> dict[str, Any]:
-    citations: list[dict[str, Any]] = []
-    numbered: dict[tuple[int, int], int] = {}
-    said = []
+    """Sentences and their sources; sentences that follow one another in a passage share one source."""
+    said: list[dict[str, Any]] = []
+    runs: list[list[generation.Sentence]] = []
     for sentence in sentences:
-        key = (sentence.passage.pk, sentence.start)
-        numbered[key] = len(citations) + 1
-        citations.append(_citation(len(citations) + 1, sentence))
-        said.append({"text": sentence.text, "citation": numbered[key]})
+        if runs and _goes_on(runs[-1][-1], sentence):
+            runs[-1].append(sentence)
+        else:
+            runs.append([sentence])
+        said.append({"text": sentence.text, "citation": len(runs)})
+    citations = [_citation(n, run[0], run[-1]) for n, run in enumerate(runs, start=1)]
     return {"text": " ".join(s["text"] for s in said), "sentences": said, "citations": citations}
 
 
-def _citation(n: int, sentence: generation.Sentence) -> dict[str, Any]:
-    passage = sentence.passage
-    url = (
-        f"/help/{passage.document_id}/?passage={passage.pk}"
-        f"&start={sentence.start}&end={sentence.end}#passage-{passage.pk}"
-    )
+def _goes_on(before: generation.Sentence, after: generation.Sentence) -> bool:
+    """Whether nothing but white space stands between two sentences of one passage."""
+    if before.passage.pk != after.passage.pk or after.start < before.end:
+        return False
+    return not before.passage.text[before.end : after.start].strip()
+
+
+def _citation(n: int, first: generation.Sentence, last: generation.Sentence) -> dict[str, Any]:
+    passage, start, end = first.passage, first.start, last.end
+    url = f"/help/{passage.document_id}/?passage={passage.pk}&start={start}&end={end}#passage-{passage.pk}"
+    quote = passage.text[start:end]
     return {
         "n": n,
         "document": passage.document.title,
         "section": passage.heading,
-        "quote": sentence.text,
+        "quote": quote,
         "url": url,
         "passage": passage.pk,
-        "start": sentence.start,
-        "end": sentence.end,
-        "hash": hashlib.sha256(sentence.text.encode()).hexdigest()[:16],
+        "start": start,
+        "end": end,
+        "hash": hashlib.sha256(quote.encode()).hexdigest()[:16],
     }
 
 

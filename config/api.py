@@ -11,6 +11,8 @@ from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 
 from chatbot.api import router as chatbot_router
+from recommender.api import router as recommender_router
+from sentiment_monitor.api import router as monitor_router
 from services.errors import InvalidInput, MalformedRequest, NotFound, SuiteError
 from services.logs import get_logger
 
@@ -25,6 +27,8 @@ api = NinjaAPI(
     "Errors are `application/problem+json` with a stable `code`.",
 )
 api.add_router("/chatbot", chatbot_router, tags=["chatbot"])
+api.add_router("/monitor", monitor_router, tags=["monitor"])
+api.add_router("/recommender", recommender_router, tags=["recommender"])
 
 
 def problem(error: SuiteError) -> HttpResponse:

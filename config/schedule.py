@@ -5,6 +5,42 @@ from __future__ import annotations
 from typing import Any
 
 SCHEDULE: dict[str, dict[str, Any]] = {
+    # Feeds whose time has come; each has its own next look, this only finds them.
+    "monitor-fetch-due": {
+        "task": "sentiment_monitor.tasks.fetch_due",
+        "schedule": 10.0,
+        "options": {"expires": 20},
+    },
+    # Entries that came in, and hours that ended: labels, counts, surge, alerts.
+    "monitor-process": {
+        "task": "sentiment_monitor.tasks.process_waiting",
+        "schedule": 20.0,
+        "options": {"expires": 40},
+    },
+    # A replay goes on from its clock, also after its worker was killed.
+    "monitor-play": {
+        "task": "sentiment_monitor.tasks.play",
+        "schedule": 3.0,
+        "options": {"expires": 6},
+    },
+    # The outbox: alert emails that are due, for the first time or again.
+    "monitor-send-due": {
+        "task": "sentiment_monitor.tasks.send_due",
+        "schedule": 10.0,
+        "options": {"expires": 20},
+    },
+    # Items without a vector: a new item can be found by its words within ten seconds.
+    "recommender-embed": {
+        "task": "recommender.tasks.embed_items",
+        "schedule": 5.0,
+        "options": {"expires": 10},
+    },
+    # What goes together, and how much each source counts: ten minutes apart, when there are new events.
+    "recommender-learn": {
+        "task": "recommender.tasks.learn_behaviour",
+        "schedule": 15.0,
+        "options": {"expires": 30},
+    },
     # Uploads whose message was lost or whose worker died: rows are the queue, this finds them.
     "chatbot-resume-ingest": {
         "task": "chatbot.tasks.resume_ingest",

@@ -13,6 +13,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("live", health.live, name="live"),
     path("ready", health.ready, name="ready"),
     path("api/v1/", api.urls),
+    path("", include("sentiment_monitor.urls")),
+    path("", include("recommender.urls")),
     path("console/", admin.site.urls),
     path("i18n/", include("django.conf.urls.i18n")),
     path("", include("chatbot.urls")),

@@ -31,6 +31,7 @@ from recommender.schemas import (
 )
 from services.conf import load
 from services.console.api_keys import requires
+from services.console.storage import storage
 from services.errors import InvalidInput, SuiteError, TooLarge
 from services.inference.engine import get_engine
 
@@ -184,7 +185,12 @@ def get_latest(request: HttpRequest, n: int = Query(10, ge=1, le=100)) -> Recomm
 
 def _now() -> dict[str, Any]:
     now: datetime = timezone.now()
-    return {"engine": get_engine(), "settings": load(RecommenderSettings), "now": now}
+    return {
+        "engine": get_engine(),
+        "storage": storage(),
+        "settings": load(RecommenderSettings),
+        "now": now,
+    }
 
 
 def _answer(made: recommend.Slate, user_id: str | None) -> RecommendOut:

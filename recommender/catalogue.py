@@ -45,6 +45,7 @@ class Shelf:
     embedded: NDArray[np.bool_]
     categories: tuple[str, ...]
     published: NDArray[np.float64]
+    titles: tuple[str, ...]
     texts: tuple[str, ...]
 
 
@@ -171,5 +172,6 @@ def _read(now: int, version: str, dim: int) -> Shelf:
         published=np.array(
             [(item.published_at or item.created_at).timestamp() for item in rows], dtype=np.float64
         ),
+        titles=tuple(f"{item.title}. {item.brand}" for item in rows),
         texts=tuple(item.text for item in rows),
     )

@@ -8,7 +8,10 @@ from celery import shared_task
 from django.db import transaction
 from django.utils import timezone
 
-from recommender import catalogue, covisits
+from recommender import catalogue, learning
+from recommender.conf import RecommenderSettings
+from recommender.models import Item
+from services.conf import load
 from services.console.storage import storage
 from services.errors import SuiteError
 from services.inference.engine import get_engine
@@ -30,10 +33,12 @@ def embed_items() -> None:
 
 
 @shared_task
-def learn_covisits() -> None:
-    """Learn anew which items go together, when there are new events."""
-    if covisits.behind():
-        covisits.learn(storage(), timezone.now())
+def learn_behaviour() -> None:
+    """Learn anew which items go together and how much each source counts, when there are new events."""
+    now = timezone.now()
+    if learning.due(now) and not Item.objects.filter(vec=None).exists():
+        histories = learning.learn(get_engine(), storage(), load(RecommenderSettings), now)
+        log.info("behaviour_learnt", histories=histories)
 
 
 def embed_soon() -> None:

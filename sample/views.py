@@ -22,6 +22,7 @@ from recommender.conf import RecommenderSettings
 from recommender.models import Person
 from sample import catalogue_file
 from services.conf import load
+from services.console.storage import storage
 from services.errors import SuiteError
 from services.inference.engine import get_engine
 
@@ -59,6 +60,7 @@ def for_you(request: HttpRequest) -> HttpResponse:
     person = access.person_or_none(shopper) if shopper else None
     now: dict[str, Any] = {
         "engine": get_engine(),
+        "storage": storage(),
         "settings": load(RecommenderSettings),
         "now": timezone.now(),
     }
@@ -105,7 +107,9 @@ def event(request: HttpRequest) -> JsonResponse:
 def become(request: HttpRequest) -> HttpResponse:
     """Shop as one of the sample's users, or as a new visitor."""
     shopper = request.POST.get("shopper", "")
-    response = redirect(request.POST.get("next") if request.POST.get("next", "").startswith("/shop/") else "shop")
+    response = redirect(
+        request.POST.get("next") if request.POST.get("next", "").startswith("/shop/") else "shop"
+    )
     if shopper and Person.objects.filter(user_id=shopper).exists():
         response.set_cookie(SHOPPER, shopper, samesite="Lax", httponly=True)
     else:

@@ -28,15 +28,15 @@ class SurgeSettings:
 
     alarms_per_year: float = 52.0  # false alarms the whole watch-list may raise in a year
     watched: int = 50  # entities on the watch-list
-    windows_h: tuple[int, ...] = (3, 12, 24)  # none longer than DAY_H
+    windows_h: tuple[int, ...] = (3, 12, 24)  # rising divisors of a day
     half_life_d: float = 28.0  # of the baseline
     prior_stories: float = 2.0  # weight of the prior, in stories
     prior_rate_per_h: float = 0.3  # all stories
     prior_share: float = 0.25  # negative among all stories
     profile_stories: float = 10.0  # weight of the shared profile, in stories per hour-of-week
     clumping: float = 0.6  # excess variance over Poisson of the counts: copies left unmerged
-    volume_spread: float = 0.3  # squared coefficient of variation of a day's volume, a priori
-    share_spread: float = 0.1  # the same of a day's negative share
+    volume_spread: float = 0.3  # squared coefficient of variation of volume beyond chance, a priori
+    share_spread: float = 0.1  # the same of the negative share
     spread_days: float = 14.0  # weight of those two, in days
     spread_floor: float = 0.05  # neither spread is ever believed smaller
     share_lift: float = 1.3  # the window's share must exceed the entity's own this many times
@@ -79,14 +79,14 @@ class Baseline:
     slot_stories: Floats  # (e, 168) decayed stories by hour of week
     slot_hours: Floats  # (e, 168) decayed covered hours
     negative_sum: Floats  # (e,) decayed negative stories
-    volume_sums: Floats  # (e, 2) decayed excess variance and squared mean, in typical days squared
-    share_sums: Floats  # (e, 2)
+    volume_sums: Floats  # (e, w, 2) decayed excess variance and squared mean, by window
+    share_sums: Floats  # (e, w, 2)
     profile: Floats  # (e, 168) mean 1
     negative: Floats  # (e,) Gamma shape of the negative rate
     total: Floats  # (e,) Gamma shape of the rate of all stories
     hours: Floats  # (e,) Gamma rate of both, in seasonal hours
-    volume_spread: Floats  # (e,)
-    share_spread: Floats  # (e,)
+    volume_spread: Floats  # (e, w) how much windows of each length vary beyond chance
+    share_spread: Floats  # (e, w)
 
 
 def hour_of_week(start_h: int, hours: int) -> NDArray[np.int64]:
@@ -108,9 +108,9 @@ def fresh(entities: int, s: SurgeSettings, shared: Floats | None = None) -> Base
     """The prior alone: an entity that has been watched for no time at all."""
     shared = np.ones(WEEK_H) if shared is None else shared
     slots, each = np.zeros((entities, WEEK_H)), np.zeros(entities)
-    volume = np.tile(s.spread_days * np.array([s.volume_spread, 1.0]), (entities, 1))
-    share = np.tile(s.spread_days * np.array([s.share_spread, 1.0]), (entities, 1))
-    empty = Baseline(shared, slots, slots, each, volume, share, slots, each, each, each, each, each)
+    sums = np.zeros((entities, len(s.windows_h), 2))
+    volume, share = (_mixed(sums, 0.0, 0.0, prior, s) for prior in (s.volume_spread, s.share_spread))
+    empty = Baseline(shared, slots, slots, each, volume, share, slots, each, each, each, sums, sums)
     return _settled(empty, s)
 
 
@@ -137,29 +137,28 @@ def baseline(
 def learn(b: Baseline, day: History, s: SurgeSettings) -> Baseline:
     """The baseline one day later. Days far above expectation are scaled down to what was plausible."""
     keep, slots = 0.5 ** (1.0 / s.half_life_d), hour_of_week(day.start_h, day.total.shape[1])
-    stories = day.total * (day.exposure > 0)
-    negative = (day.negative * (day.exposure > 0)).sum(axis=1)
-    mean = b.total / b.hours * (b.profile[:, slots] * day.exposure).sum(axis=1)
-    q, total = b.negative / b.total, stories.sum(axis=1)
-    known = mature(b, s)
-    clip = _clip(total, mean, 1.0 / b.total + b.volume_spread, s)
-    by_share = _clip(negative, q * mean, 1.0 / b.negative + b.volume_spread + b.share_spread, s)
-    clip, by_share = np.where(known, clip, 1.0), np.where(known, np.minimum(clip, by_share), 1.0)
-    total, negative = total * clip, negative * by_share
+    seen, known = day.exposure > 0, mature(b, s)[:, None]
+    mean = (b.total / b.hours)[:, None] * b.profile[:, slots] * day.exposure
+    q = (b.negative / b.total)[:, None]
+    spread = 1.0 / b.total + b.volume_spread[:, -1]
+    stories = _clipped(day.total * seen, mean, spread, known, s)
+    spread = 1.0 / b.negative + b.volume_spread[:, -1] + b.share_spread[:, -1]
+    negative = np.minimum(_clipped(day.negative * seen, q * mean, spread, known, s), stories)
     slot_stories, slot_hours = b.slot_stories * keep, b.slot_hours * keep
-    slot_stories[:, slots] += stories * clip[:, None]
+    slot_stories[:, slots] += stories
     slot_hours[:, slots] += day.exposure
-    grain, typical = 1.0 + s.clumping, b.total / b.hours * DAY_H
-    volume = np.stack([(total - mean) ** 2 - grain * mean, mean**2]) * known / typical**2
-    excess = (negative - q * total) ** 2 - grain * q * (1 - q) * total
-    share = np.stack([excess, (q * total) ** 2]) * known / (q * typical) ** 2
+    volume, share = np.zeros_like(b.volume_sums), np.zeros_like(b.share_sums)
+    for w, window in enumerate(s.windows_h):
+        n, y, m = (x.reshape(len(x), -1, window).sum(axis=2) for x in (stories, negative, mean))
+        volume[:, w] = _excess(n, m, m, s) * known
+        share[:, w] = _excess(y, q * n, q * (1 - q) * n, s) * known
     learnt = replace(
         b,
         slot_stories=slot_stories,
         slot_hours=slot_hours,
-        negative_sum=b.negative_sum * keep + negative,
-        volume_sums=_mixed(b.volume_sums, volume.T, keep, s.volume_spread, s),
-        share_sums=_mixed(b.share_sums, share.T, keep, s.share_spread, s),
+        negative_sum=b.negative_sum * keep + negative.sum(axis=1),
+        volume_sums=_mixed(b.volume_sums, volume, keep, s.volume_spread, s),
+        share_sums=_mixed(b.share_sums, share, keep, s.share_spread, s),
     )
     return _settled(learnt, s)
 
@@ -169,7 +168,16 @@ def mature(b: Baseline, s: SurgeSettings) -> NDArray[np.bool_]:
     return b.slot_hours.sum(axis=1) >= s.least_history_d * DAY_H
 
 
-def _mixed(sums: Floats, day: Floats, keep: float, prior: float, s: SurgeSettings) -> Floats:
+def _excess(count: Floats, mean: Floats, chance: Floats, s: SurgeSettings) -> Floats:
+    """(e, 2) a day's variance beyond chance and its squared mean, by how much they tell: a window
+    of less than a story says next to nothing about spread.
+    """
+    beyond = (count - mean) ** 2 - (1.0 + s.clumping) * chance
+    typical = np.maximum(mean.mean(axis=1, keepdims=True), 1e-9)
+    return np.stack([beyond.mean(axis=1), (mean**2).mean(axis=1)], axis=1) / (typical * (1 + typical))
+
+
+def _mixed(sums: Floats, day: Floats | float, keep: float, prior: float, s: SurgeSettings) -> Floats:
     """Decay the sums towards their prior, so that its weight stays what it was, and add the day."""
     return sums * keep + day + (1.0 - keep) * s.spread_days * np.array([prior, 1.0])
 
@@ -187,12 +195,15 @@ def _settled(b: Baseline, s: SurgeSettings) -> Baseline:
         negative=s.prior_stories * s.prior_share + b.negative_sum,
         total=total,
         hours=prior_h + (b.slot_hours * profile).sum(axis=1),
-        volume_spread=np.maximum(s.spread_floor, b.volume_sums[:, 0] / b.volume_sums[:, 1]),
-        share_spread=np.maximum(s.spread_floor, b.share_sums[:, 0] / b.share_sums[:, 1]),
+        volume_spread=np.maximum(s.spread_floor, b.volume_sums[..., 0] / b.volume_sums[..., 1]),
+        share_spread=np.maximum(s.spread_floor, b.share_sums[..., 0] / b.share_sums[..., 1]),
     )
 
 
-def _clip(count: Floats, mean: Floats, spread: Floats, s: SurgeSettings) -> Floats:
-    """What to scale a day's count by so that it lies within three standard deviations."""
+def _clipped(
+    counts: Floats, means: Floats, spread: Floats, known: NDArray[np.bool_], s: SurgeSettings
+) -> Floats:
+    """A day's hourly counts (e, 24), scaled to lie within three standard deviations as a day."""
+    count, mean = counts.sum(axis=1), means.sum(axis=1)
     top = mean + 3.0 * np.sqrt(mean * (1.0 + s.clumping) + spread * mean**2) + 1.0
-    return np.minimum(1.0, top / np.maximum(count, 1e-9))
+    return np.where(known, counts * np.minimum(1.0, top / np.maximum(count, 1e-9))[:, None], counts)

@@ -170,13 +170,13 @@ def scan(h: History, first: int, last: int, b: Baseline, s: SurgeSettings) -> Sc
         )
     )
     gamma_neg, gamma_all, q = b.negative[:, None], b.total[:, None], (b.negative / b.total)[:, None]
-    spread_all = 1.0 / gamma_all + b.volume_spread[:, None]
+    spread_all = 1.0 / gamma_all + b.volume_spread.T[:, :, None]
     grain, bustle = 1.0 + s.clumping, 1.0 / spread_all
     mean_all = gamma_all / b.hours[:, None] * np.maximum(n_due, 1e-6)
     others = (n_all - n_neg) / grain
     pace = (bustle + others) / (bustle + mean_all * (1.0 - q) / grain)  # posterior mean, Gamma
     mean_neg = q * mean_all * np.maximum(pace, 1.0)  # quiet elsewhere lowers no bar
-    spread = 1.0 / gamma_neg + 1.0 / (bustle + others) + b.share_spread[:, None]
+    spread = 1.0 / gamma_neg + 1.0 / (bustle + others) + b.share_spread.T[:, :, None]
     tail_neg = _tail(n_neg, mean_neg, spread + s.clumping / mean_neg)
     tail_all = _tail(n_all, mean_all, spread_all + s.clumping / mean_all)
     lifted = np.minimum(s.share_lift * q, 0.99)

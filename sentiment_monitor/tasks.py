@@ -67,22 +67,10 @@ def play() -> None:
     """Play the running replay for a while; the next call goes on from its clock."""
     if replay.running() is None:
         return
-    with leases.hold("monitor", timezone.now(), _lease()) as held:
-        started = time.monotonic()
-        playing = replay.running()
-        while held is not None and playing is not None and time.monotonic() - started < SLICE_S:
-            if not held.renew(timezone.now()):
-                return
-            more = replay.step(
-                playing,
-                storage=storage(),
-                engine=get_engine(),
-                head=live_head(),
-                settings=load(MonitorSettings),
-            )
-            playing = Replay.objects.get(pk=playing.pk) if more else None
-            if playing is not None and playing.hours_per_s > 0:
-                time.sleep(min(1.0, playing.step_s / 3600 / playing.hours_per_s))
+    try:
+        _play_a_while()
+    except SuiteError as error:
+        log.warning("replay_waits", code=error.code, detail=error.detail)
     send_due()
 
 
@@ -99,6 +87,25 @@ def send_due() -> None:
                 sender=load(MonitorSettings).email_from,
                 now=timezone.now(),
             )
+
+
+def _play_a_while() -> None:
+    with leases.hold("monitor", timezone.now(), _lease()) as held:
+        started = time.monotonic()
+        playing = replay.running()
+        while held is not None and playing is not None and time.monotonic() - started < SLICE_S:
+            if not held.renew(timezone.now()):
+                return
+            more = replay.step(
+                playing,
+                storage=storage(),
+                engine=get_engine(),
+                head=live_head(),
+                settings=load(MonitorSettings),
+            )
+            playing = Replay.objects.get(pk=playing.pk) if more else None
+            if playing is not None and playing.hours_per_s > 0:
+                time.sleep(min(1.0, playing.step_s / 3600 / playing.hours_per_s))
 
 
 def process_soon() -> None:

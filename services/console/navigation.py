@@ -40,6 +40,64 @@ NAVIGATION: list[dict[str, Any]] = [
         ],
     },
     {
+        "title": _("Monitor"),
+        "separator": True,
+        "items": [
+            {"title": _("Dashboard"), "icon": "monitoring", "link": reverse_lazy("monitor-dashboard")},
+            {
+                "title": _("Stories"),
+                "icon": "newspaper",
+                "link": reverse_lazy("admin:sentiment_monitor_story_changelist"),
+            },
+            {
+                "title": _("Companies"),
+                "icon": "apartment",
+                "link": reverse_lazy("admin:sentiment_monitor_company_changelist"),
+            },
+            {
+                "title": _("Alerts"),
+                "icon": "notifications_active",
+                "link": reverse_lazy("admin:sentiment_monitor_alert_changelist"),
+            },
+            {
+                "title": _("Sources"),
+                "icon": "rss_feed",
+                "link": reverse_lazy("admin:sentiment_monitor_source_changelist"),
+            },
+            {
+                "title": _("Recipients"),
+                "icon": "contact_mail",
+                "link": reverse_lazy("admin:sentiment_monitor_recipient_changelist"),
+            },
+            {
+                "title": _("Outbox"),
+                "icon": "outbox",
+                "link": reverse_lazy("admin:sentiment_monitor_delivery_changelist"),
+            },
+        ],
+    },
+    {
+        "title": _("Recommender"),
+        "separator": True,
+        "items": [
+            {
+                "title": _("Catalogue"),
+                "icon": "inventory_2",
+                "link": reverse_lazy("admin:recommender_item_changelist"),
+            },
+            {
+                "title": _("Users"),
+                "icon": "group",
+                "link": reverse_lazy("admin:recommender_person_changelist"),
+            },
+            {
+                "title": _("Event health"),
+                "icon": "health_and_safety",
+                "link": reverse_lazy("recommender-health"),
+            },
+        ],
+    },
+    {
         "title": _("Settings"),
         "separator": True,
         "items": [
@@ -47,6 +105,11 @@ NAVIGATION: list[dict[str, Any]] = [
                 "title": _("People"),
                 "icon": "person",
                 "link": reverse_lazy("admin:auth_user_changelist"),
+            },
+            {
+                "title": _("API keys"),
+                "icon": "key",
+                "link": reverse_lazy("admin:console_apikey_changelist"),
             },
         ],
     },

@@ -61,6 +61,7 @@ def test_a_question_is_answered_with_sentences_and_their_source(client: Client) 
     assert citation["section"] == "Returns › Refunds"
     page = client.get(citation["url"].split("#")[0])
     assert f"<mark>{citation['quote']}</mark>" in page.content.decode()
+    assert [s["citation"] for s in answer["sentences"]] == [1] * len(answer["sentences"])
 
 
 @pytest.mark.django_db(transaction=True)

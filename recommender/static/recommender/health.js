@@ -1,4 +1,4 @@
-// Events a day by type: stacked bars from zero, a legend, and the same numbers as a table.
+// Events a day by type: stacked bars from zero, a legend with totals, and the same numbers as a table.
 
 const MOST_HUES = 5;
 const root = document.getElementById("event-chart");
@@ -31,7 +31,7 @@ function draw(element) {
   const chart = new Chart(element.querySelector("canvas"), { type: "bar", data: { labels, datasets: [] } });
   const paint = () => {
     const look = colours(element);
-    legend(element, shown, look.hues);
+    legend(element, shown, look.hues, language);
     chart.data.datasets = shown.map((one, at) => ({
       label: one.name,
       data: one.perDay,
@@ -82,7 +82,7 @@ function options(look, yTitle) {
   };
 }
 
-function legend(element, shown, hues) {
+function legend(element, shown, hues, language) {
   const ns = "http://www.w3.org/2000/svg";
   const entries = shown.map((one, at) => {
     const entry = document.createElement("li");
@@ -94,7 +94,9 @@ function legend(element, shown, hues) {
       square.setAttribute(name, value);
     }
     mark.append(square);
-    entry.append(mark, one.name);
+    const total = document.createElement("b");
+    total.textContent = one.total.toLocaleString(language);
+    entry.append(mark, `${one.name} `, total);
     return entry;
   });
   element.querySelector("[data-legend]").replaceChildren(...entries);

@@ -1,17 +1,25 @@
-"""Load the sample company's knowledge base; a second run changes nothing that is there."""
+"""Load the sample company: knowledge base, watch-list with its month of news, shop and behaviour."""
 
 from __future__ import annotations
 
+import json
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandParser
 from django.db import transaction
+from django.utils import timezone
 
 from chatbot import knowledge
 from chatbot.models import Inbox, KnowledgeBase
 from chatbot.parsing import MEDIA_TYPES
+from recommender import importing as shop
+from recommender.conf import RecommenderSettings
+from recommender.models import Item
 from sample.catalogue_file import FOLDER
 from sample.views import INBOX_KEY
+from sentiment_monitor import importing, replay
+from sentiment_monitor.models import Recipient, Source, Story
 from services.conf import CoreSettings, load
 from services.console.storage import storage
 
@@ -28,8 +36,13 @@ class Command(BaseCommand):
         parser.add_argument("--if-empty", action="store_true", help="do nothing when there is data already")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        if options["if_empty"] and KnowledgeBase.objects.exists():
+        if options["if_empty"] and (KnowledgeBase.objects.exists() or Item.objects.exists()):
             return
+        self._knowledge()
+        self._news()
+        self._shop()
+
+    def _knowledge(self) -> None:
         with transaction.atomic():
             knowledge_base, _made = KnowledgeBase.objects.get_or_create(name="Larkmoor help")
             Inbox.objects.get_or_create(
@@ -63,3 +76,32 @@ class Command(BaseCommand):
                 title=TITLES.get(path.name, ""),
             )
         self.stdout.write(f"Sample knowledge base: {len(files)} files queued; a worker reads them now.")
+
+    def _news(self) -> None:
+        """The watch-list, the publishers, whom to tell, and a replay of the month that ends now."""
+        count = importing.companies(FOLDER / "news" / "companies.jsonl")
+        for line in (FOLDER / "news" / "publishers.jsonl").read_text(encoding="utf-8").splitlines():
+            row = json.loads(line)
+            Source.objects.get_or_create(
+                slug=row["slug"],
+                defaults={"name": row["name"], "language": row["language"], "kind": Source.Kind.PUSH},
+            )
+        Recipient.objects.get_or_create(address="risk@larkmoor.example")
+        if replay.running() is None and not Story.objects.exists():
+            replay.start(
+                replay.read_file(FOLDER / "news" / "entries.jsonl"), storage=storage(), now=timezone.now()
+            )
+        self.stdout.write(f"Sample news: {count} companies watched; a worker plays four weeks of news now.")
+
+    def _shop(self) -> None:
+        """Items, users and behaviour, the dates moved by whole weeks so that they end now."""
+        folder = FOLDER / "catalogue"
+        items = shop.items(folder / "items.jsonl").written
+        users = shop.users(folder / "users.jsonl").written
+        now = timezone.now()
+        last = json.loads((folder / "events.jsonl").read_text(encoding="utf-8").rstrip().rsplit("\n", 1)[1])
+        moved = ((now - datetime.fromisoformat(last["time"])) // timedelta(weeks=1)) * timedelta(weeks=1)
+        done = shop.behaviour(
+            folder / "events.jsonl", load(RecommenderSettings), now, move=lambda at: at + moved
+        )
+        self.stdout.write(f"Sample shop: {items} items, {users} users, {done.written} events.")
