@@ -62,7 +62,7 @@ def _ask() -> dict[str, Any]:
     opened = post_json(client, f"{api}/conversations", {"inbox": "shop"}).json()
     messages = f"{api}/conversations/{opened['id']}/messages"
     key = {"authorization": f"Bearer {opened['token']}"}
-    question = {"text": "How long do refunds take?", "idempotency_key": "one"}
+    question = {"text": "Within how many business days do you pay refunds?", "idempotency_key": "one"}
     seq = post_json(client, messages, question, **key).json()["seq"]
     events: list[dict[str, Any]] = []
 
