@@ -121,6 +121,17 @@ def post_events(request: HttpRequest, payload: BulkIn) -> BulkOut:
     return _bulk(rows + rejected)
 
 
+@router.post(
+    "/recommend/session", auth=READ, response=RecommendOut, summary="Recommend to an anonymous visit"
+)
+def post_session(request: HttpRequest, payload: SessionIn) -> RecommendOut:
+    """By the events of the session and the items named, of which unknown ones are ignored."""
+    asked = recommend.Asked(n=payload.n, exclude=frozenset(payload.exclude))
+    tail = events.tail(None, payload.session or "")
+    made = recommend.recommend(tail, asked, visited=payload.items, **_now())
+    return _answer(made, None)
+
+
 @router.get("/recommend/{path:user_id}", auth=READ, response=RecommendOut, summary="Recommend to a user")
 def get_recommend(
     request: HttpRequest,
@@ -151,17 +162,6 @@ def get_recommend(
     person = access.person_or_none(user_id)
     tail = events.tail(person, "")
     return _answer(recommend.recommend(tail, asked, **_now()), user_id)
-
-
-@router.post(
-    "/recommend/session", auth=READ, response=RecommendOut, summary="Recommend to an anonymous visit"
-)
-def post_session(request: HttpRequest, payload: SessionIn) -> RecommendOut:
-    """By the events of the session and the items named, of which unknown ones are ignored."""
-    asked = recommend.Asked(n=payload.n, exclude=frozenset(payload.exclude))
-    tail = events.tail(None, payload.session or "")
-    made = recommend.recommend(tail, asked, visited=payload.items, **_now())
-    return _answer(made, None)
 
 
 @router.get("/similar/{path:item_id}", auth=READ, response=RecommendOut, summary="Items like an item")

@@ -92,7 +92,7 @@ def parse(body: bytes, content_type: str = "") -> list[Raw]:
     import feedparser
 
     parsed = feedparser.parse(body, response_headers={"content-type": content_type} if content_type else {})
-    if not parsed.entries and not parsed.version:
+    if not parsed.get("entries") and not parsed.get("version"):
         raise InvalidInput("This is not a feed: neither RSS, Atom nor JSON Feed.", field="url")
     language = str(parsed.feed.get("language", ""))
     return [_raw(entry, language) for entry in parsed.entries[:MAX_ENTRIES]]

@@ -29,7 +29,6 @@ MIN_JACCARD = 0.28
 LEAD_CHARS = 600
 _NUMBER = re.compile(r"\d[\d.,]*\d|\d")
 _WORD = re.compile(r"[\u3400-\u9fff]|[^\W_]+")
-_MODULUS = (1 << 61) - 1
 
 
 @dataclass(slots=True)
@@ -109,9 +108,9 @@ def minhash(text: str) -> NDArray[np.uint32]:
     triples = {" ".join(words[i : i + 3]) for i in range(max(1, len(words) - 2))}
     hashes = np.fromiter((_stable_hash(t) for t in triples), dtype=np.uint64, count=len(triples))
     a, b = _COEFFICIENTS
-    # (a·x + b) mod p with 32-bit x and 29-bit a stays inside 64 bits.
-    values = (a[:, None] * hashes[None, :] + b[:, None]) % np.uint64(_MODULUS)
-    return (values.min(axis=1) & np.uint64(0xFFFFFFFF)).astype(np.uint32)
+    # Multiply-add-shift over 64 bits (Dietzfelbinger 1996): the product is meant to overflow.
+    values = (a[:, None] * hashes[None, :] + b[:, None]) >> np.uint64(32)
+    return values.min(axis=1).astype(np.uint32)
 
 
 def contradict(one: str, other: str) -> bool:
@@ -193,8 +192,8 @@ def _stable_hash(text: str) -> int:
 
 def _coefficients() -> tuple[NDArray[np.uint64], NDArray[np.uint64]]:
     rng = np.random.default_rng(20260301)
-    a = rng.integers(1, 1 << 29, PERMUTATIONS, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
-    return a, rng.integers(0, 1 << 60, PERMUTATIONS, dtype=np.uint64)
+    a = rng.integers(0, 1 << 63, PERMUTATIONS, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
+    return a, rng.integers(0, 1 << 63, PERMUTATIONS, dtype=np.uint64)
 
 
 _COEFFICIENTS = _coefficients()

@@ -15,7 +15,9 @@ COMPANIES = [
     Company(pk=2, name="Vantage", tickers=["V"], context=["cards", "payments"]),
     Company(pk=3, name="Allgood Foods", tickers=["ALL"], aliases=["Allgood"], context=["food"]),
     Company(pk=4, name="Birch Holdings", tickers=["BRK.B"]),
-    Company(pk=5, name="Pingshan Insurance", tickers=["PSI"], aliases_zh=["平安"], context=["保险", "insurer"]),
+    Company(
+        pk=5, name="Pingshan Insurance", tickers=["PSI"], aliases_zh=["平安"], context=["保险", "insurer"]
+    ),
     Company(pk=6, name="Crest", tickers=["CRF"], context=["ferry", "ferries"]),
 ]
 WATCHED = watch_list(COMPANIES)
@@ -64,7 +66,8 @@ def test_the_samples_companies_are_found_with_few_mistakes() -> None:
     slug_of = {company.pk: company.slug for company in companies}
     watched = watch_list(companies)
     truth = {
-        t["id"]: set(t["companies"]) for t in map(json.loads, (folder / "truth.jsonl").read_text().splitlines())
+        t["id"]: set(t["companies"])
+        for t in map(json.loads, (folder / "truth.jsonl").read_text().splitlines())
     }
     right = wrong = missed = 0
     for entry in map(json.loads, (folder / "entries.jsonl").read_text().splitlines()):
