@@ -13,7 +13,7 @@ export function indexChart(line, frame, words) {
   shown.scales.x.ticks.display = false; // the bars below carry the dates
   Object.assign(shown.scales.y, signedAxis(shown.scales.y, look));
   Object.assign(shown.plugins.tooltip, tooltip(line, frame.place, words));
-  const points = (values) => values.map((y, i) => ({ x: times[i] + HOUR / 2, y }));
+  const points = (values) => values.map((y, i) => ({ x: times[i] + HOUR, y })); // as of the hour's end
   const edge = { borderWidth: 0, pointRadius: 0, pointHitRadius: 0, pointHoverRadius: 0 };
   return {
     type: "line",
@@ -45,7 +45,7 @@ function tooltip(line, place, words) {
     displayColors: false,
     filter: (item) => item.datasetIndex === LINE,
     callbacks: {
-      title: (items) => (items.length ? place.moment(items[0].raw.x - HOUR / 2) : ""),
+      title: (items) => (items.length ? place.moment(items[0].raw.x) : ""),
       label: (item) => `${words.index} ${signed(item.raw.y)}, ${band(item.dataIndex)}`,
     },
   };

@@ -11,7 +11,7 @@ export function volumeChart(frame, parts, yTitle, words, flags = false) {
   const { columns, look } = frame;
   const marks = momentMarks(frame.marks, { windows: frame.windows, flags });
   const shown = options(look, frame.axis, yTitle);
-  const most = Math.max(...columns.map(frame.all)) * (flags ? 1.25 : 1.05);
+  const most = Math.max(...columns.map(frame.all)) * (flags ? 1.25 : 1);
   Object.assign(shown.scales.y, {
     stacked: true,
     beginAtZero: true,
