@@ -7,6 +7,7 @@ the settings or a test say so.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -77,3 +78,13 @@ def set_engine(engine: Engine | None) -> None:
     global _engine
     with _lock:
         _engine = engine
+
+
+def _forget_after_fork() -> None:
+    """Threads do not survive a fork: a forked worker makes its own engine on first use."""
+    global _engine, _lock
+    _lock = threading.Lock()
+    _engine = None
+
+
+os.register_at_fork(after_in_child=_forget_after_fork)

@@ -1,0 +1,95 @@
+"""Waiting texts into batches: older texts first, those of about the same length together.
+
+Knows nothing of threads or models.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from concurrent.futures import Future, InvalidStateError
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import islice
+
+from services.errors import SuiteError
+from services.inference.values import Vectors
+
+TokenIds = Sequence[int]
+
+_WINDOW = 2048
+"""Texts that are sorted by length together; older ones first, so that no length ever starves."""
+_SMALLEST_SHARE = 256
+"""Tokens under which a batch is not split to keep another lane busy."""
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """One submission: rows are filled in as batches finish, then the future is settled, once."""
+
+    vecs: Vectors
+    left: int
+    deadline: float | None
+    future: Future[Vectors] = field(default_factory=Future)
+
+    def succeed(self) -> None:
+        """Give the caller its vectors, unless it left."""
+        with suppress(InvalidStateError):
+            self.future.set_result(self.vecs)
+
+    def fail(self, error: SuiteError) -> None:
+        """Give the caller the error, unless the call is settled already."""
+        with suppress(InvalidStateError):
+            self.future.set_exception(error)
+
+
+@dataclass(slots=True, eq=False)
+class Text:
+    """One text of a call and the row its vector goes to."""
+
+    call: Call
+    row: int
+    ids: TokenIds
+
+
+class Line:
+    """The waiting texts of one priority: as they arrived, and the batches planned from them."""
+
+    def __init__(self) -> None:
+        self._arrived: deque[Text] = deque()
+        self._planned: deque[list[Text]] = deque()
+
+    def add(self, texts: Sequence[Text]) -> None:
+        """Queue texts behind those that wait."""
+        self._arrived.extend(texts)
+
+    def next_batch(self, budget: int, lanes: int) -> list[Text] | None:
+        """Take the next batch; None when nothing waits."""
+        if not self._planned and self._arrived:
+            window = list(islice(self._arrived, _WINDOW))
+            self._planned.extend(plan(window, budget, lanes))
+            for _ in window:
+                self._arrived.popleft()
+        return self._planned.popleft() if self._planned else None
+
+    def clear(self) -> list[Text]:
+        """Take everything that waits."""
+        texts = [text for batch in self._planned for text in batch] + list(self._arrived)
+        self._planned.clear()
+        self._arrived.clear()
+        return texts
+
+
+def plan(texts: Sequence[Text], budget: int, lanes: int) -> list[list[Text]]:
+    """Cut texts into batches, shortest first; longest length times texts stays within the budget.
+
+    A text longer than the budget is a batch of its own. Work for one batch is shared out over the lanes.
+    """
+    share = -(-sum(len(text.ids) for text in texts) // lanes)
+    budget = min(budget, max(share, _SMALLEST_SHARE))
+    batches: list[list[Text]] = [[]]
+    for text in sorted(texts, key=lambda text: len(text.ids)):
+        if batches[-1] and (len(batches[-1]) + 1) * len(text.ids) > budget:
+            batches.append([])
+        batches[-1].append(text)
+    return batches
