@@ -110,6 +110,7 @@ AUTH_PASSWORD_VALIDATORS = [
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
 ]
 LOGIN_URL = "/console/login/"
+LOGIN_REDIRECT_URL = "/console/"
 
 LANGUAGE_CODE = CORE.language_code
 LANGUAGES = [("en", _("English")), ("zh-hans", _("Simplified Chinese"))]

@@ -49,11 +49,11 @@ class SurgeSettings:
     recovery_h: int = 12  # calm hours until it is over
     longest_freeze_h: int = 96  # then a lasting change is learnt as the new normal
     calibration: tuple[tuple[float, float], ...] = (
-        (0.05, 6e-5),
-        (0.25, 4.4e-4),
-        (0.5, 1e-3),
-        (1.5, 3.5e-3),
-        (5.0, 1.3e-2),
+        (0.05, 7.8e-5),
+        (0.25, 6.1e-4),
+        (0.5, 1.3e-3),
+        (1.5, 4.2e-3),
+        (5.0, 1.5e-2),
     )
     """(alarms per entity and year, p-value) pairs, both rising; see `calibrated`."""
 

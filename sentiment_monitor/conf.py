@@ -31,7 +31,7 @@ class MonitorSettings(SuiteSettings):
         0.86, ge=0.5, le=1.0, description="Cosine from which two alike texts are one story, 0.5 to 1."
     )
     monitor_false_alarms_per_year: float = Field(
-        24.0,
+        6.0,
         gt=0,
         le=10_000,
         description="False alarms a year the whole watch-list may raise: the one knob of the surge's "

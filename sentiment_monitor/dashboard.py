@@ -28,11 +28,19 @@ class Line:
     high: list[float | None]
 
 
-def overview(range_name: str, now: datetime) -> dict[str, Any]:
-    """The page's numbers: companies with their counts against the range before, open alerts, sources."""
+def overview(range_name: str, now: datetime, company_id: int | None = None) -> dict[str, Any]:
+    """The page's numbers: companies with their counts against the range before, open alerts, sources.
+
+    Stories, shares and alerts are those of one company, or of all; shares 0 to 1, None without news.
+    """
     hours = RANGES[range_name]
     since, before = now - timedelta(hours=hours), now - timedelta(hours=2 * hours)
     recent, earlier = _counts(since, now), _counts(before, since)
+    stories, alerts = Story.objects.all(), Alert.objects.select_related("company")
+    if company_id is not None:
+        stories = stories.filter(mentions__company_id=company_id)
+        alerts = alerts.filter(company_id=company_id)
+    sources = Source.objects.filter(enabled=True)
     companies = []
     for company in Company.objects.filter(watched=True):
         counts = recent.get(company.pk, {})
@@ -50,12 +58,15 @@ def overview(range_name: str, now: datetime) -> dict[str, Any]:
     companies.sort(key=lambda c: (-c["negative"], -c["stories"], c["company"].name))
     return {
         "companies": companies,
-        "stories": Story.objects.filter(happened_at__gte=since, happened_at__lte=now).count(),
-        "stories_before": Story.objects.filter(happened_at__gte=before, happened_at__lt=since).count(),
-        "alerts": list(Alert.objects.filter(last_at__gte=since).select_related("company")[:20]),
-        "open_alerts": Alert.objects.exclude(state=Alert.State.RESOLVED).count(),
-        "sources": list(Source.objects.filter(enabled=True).exclude(state=Source.State.OK)[:10]),
-        "sources_n": Source.objects.filter(enabled=True).count(),
+        "stories": stories.filter(happened_at__gte=since, happened_at__lte=now).count(),
+        "stories_before": stories.filter(happened_at__gte=before, happened_at__lt=since).count(),
+        "negative_share": _negative_share(recent, company_id),
+        "negative_share_before": _negative_share(earlier, company_id),
+        "alerts": list(alerts.filter(last_at__gte=since)[:20]),
+        "open_alerts": alerts.exclude(state=Alert.State.RESOLVED).count(),
+        "sources": list(sources.exclude(state=Source.State.OK)[:10]),
+        "sources_ok": sources.filter(state=Source.State.OK).count(),
+        "sources_n": sources.count(),
     }
 
 
@@ -92,12 +103,14 @@ def _index(rows: list[dict[str, Any]], times: list[datetime], half_life_h: float
         return empty, empty, empty
     first = min(rows[0]["hour"], times[0])
     hours = int((times[-1] - first).total_seconds() // 3600) + 1
-    sum_w, sum_wv = np.zeros(hours), np.zeros(hours)
+    sum_w, sum_wv, stories = np.zeros(hours), np.zeros(hours), np.zeros(hours)
     for row in rows:
         i = int((row["hour"] - first).total_seconds() // 3600)
         sum_w[i], sum_wv[i] = row["w"], row["wv"]
-    index, low, high = series.ewma_index(np.arange(hours, dtype=float), sum_w, sum_wv, half_life_h)
-    return index[-len(times) :], low[-len(times) :], high[-len(times) :]
+        stories[i] = row["neg"] + row["neu"] + row["pos"]
+    ends = np.arange(1.0, hours + 1.0)
+    found = series.ewma_index(ends, sum_w, sum_wv, half_life_h, n_stories=stories)
+    return tuple(values[-len(times) :] for values in (found.polarity, found.low, found.high))
 
 
 def _counts(since: datetime, until: datetime) -> dict[int, dict[str, Any]]:
@@ -115,6 +128,12 @@ def _counts(since: datetime, until: datetime) -> dict[int, dict[str, Any]]:
             "index": row["wv"] / row["w"] if row["w"] else None,
         }
     return found
+
+
+def _negative_share(counts: dict[int, dict[str, Any]], company_id: int | None) -> float | None:
+    rows = [row for key, row in counts.items() if company_id in (None, key)]
+    stories = sum(row["all"] for row in rows)
+    return sum(row["neg"] for row in rows) / stories if stories else None
 
 
 def _rounded(values: Any) -> list[float | None]:

@@ -137,6 +137,16 @@ def subject(alert: Alert) -> str:
 
 def why_now(alert: Alert) -> str:
     """The first line: what is unusual, in numbers."""
+    if alert.kind == Alert.Kind.VOLUME_SURGE:
+        return _(
+            "%(company)s had %(observed)d stories within %(hours)d hours, where about %(expected)s are "
+            "usual; the share of negative ones is no higher than as a rule."
+        ) % {
+            "company": alert.company.name,
+            "observed": round(alert.observed),
+            "hours": alert.window_h,
+            "expected": f"{alert.expected:.1f}",
+        }
     return _(
         "%(company)s had %(observed)d negative stories within %(hours)d hours, where about %(expected)s are "
         "usual; %(share)d %% of its news is negative, %(usual)d %% as a rule."

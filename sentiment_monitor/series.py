@@ -36,7 +36,7 @@ class HourlySeries:
     @property
     def times_h(self) -> Floats:
         """The end of each hour: what it holds is known then."""
-        return self.start_h + 1.0 + np.arange(len(self.sum_weight))
+        return self.start_h + 1.0 + np.arange(len(self.sum_weight), dtype=np.float64)
 
     @property
     def n_stories(self) -> Floats:
@@ -80,8 +80,8 @@ def hourly(
     def total(of: Floats) -> Floats:
         return np.bincount(hour, of, hours).astype(float)
 
-    counts = [total((np.sign(label) == sign).astype(float)) for sign in (1, 0, -1)]
-    return HourlySeries(start_h, *counts, total(w), total(w * value))
+    positive, neutral, negative = (total((np.sign(label) == sign).astype(float)) for sign in (1, 0, -1))
+    return HourlySeries(start_h, positive, neutral, negative, total(w), total(w * value))
 
 
 def ewma_index(

@@ -23,14 +23,15 @@ def dashboard_page(request: HttpRequest) -> HttpResponse:
     """Index and volume over time, companies by their bad news, open alerts, sources in trouble."""
     range_name, company = _asked(request)
     now = timezone.now()
+    company_id = company.pk if company else None
     context = {
         **admin.site.each_context(request),
         "title": _("Monitor"),
         "range": range_name,
         "ranges": list(dashboard.RANGES),
         "company": company,
-        "overview": dashboard.overview(range_name, now),
-        "stories": dashboard.latest_stories(company.pk if company else None, now),
+        "overview": dashboard.overview(range_name, now, company_id),
+        "stories": dashboard.latest_stories(company_id, now),
         "replay": replay.running(),
     }
     return render(request, "sentiment_monitor/dashboard.html", context)

@@ -21,7 +21,8 @@ NOW = datetime(2026, 3, 4, 12, 0, tzinfo=UTC)
 SETTINGS = MonitorSettings()
 RSS = b"""<?xml version="1.0"?><rss version="2.0"><channel><title>News</title>
 <item><title>Acme &lt;b&gt;plunges&lt;/b&gt; &amp;amp; recovers</title><link>https://n.example/a?utm_source=x</link>
-<guid>a</guid><pubDate>Wed, 04 Mar 2026 09:00:00 GMT</pubDate><description>&lt;script&gt;alert(1)&lt;/script&gt;Words</description></item>
+<guid>a</guid><pubDate>Wed, 04 Mar 2026 09:00:00 GMT</pubDate>
+<description>&lt;script&gt;alert(1)&lt;/script&gt;Words</description></item>
 <item><title>From the future</title><guid>b</guid><pubDate>Sat, 04 Mar 2090 09:00:00 GMT</pubDate></item>
 <item><title>No date</title><guid>c</guid></item>
 <item><title>Nonsense date</title><guid>d</guid><pubDate>the day after</pubDate></item>
