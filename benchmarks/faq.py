@@ -19,7 +19,7 @@ import json
 import random
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -208,7 +208,8 @@ def table(
 ) -> list[str]:
     """What is printed."""
     variants = sum(map(len, taken.values()))
-    lines = [f"{len(entries)} entries, {len(queries)} queries, {variants} variants", str(weights), ""]
+    lines = [f"{len(entries)} entries, {len(queries)} queries, {variants} variants"]
+    lines += ["weights: " + ", ".join(f"{name} {share:.2f}" for name, share in asdict(weights).items()), ""]
     lines.append(f"{'':26}{'R@1':>8}{'R@5':>8}{'MRR':>8}")
     for name, found in ranks.items():
         lines.append(f"{name:26}{recall(found, 1):8.3f}{recall(found, 5):8.3f}{reciprocal(found):8.3f}")
