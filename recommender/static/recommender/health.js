@@ -108,7 +108,7 @@ function table(element, labels, shown, language) {
     const node = document.createElement(tag);
     node.textContent = text;
     if (scope) node.scope = scope;
-    else node.className = "tf-n";
+    if (text !== day && scope !== "row") node.className = "tf-n";
     return node;
   };
   const row = (...cells) => {
