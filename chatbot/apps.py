@@ -7,7 +7,17 @@ from django.utils.translation import gettext_lazy as _
 
 
 class ChatbotConfig(AppConfig):
-    """Nothing happens at start-up: models load on first use."""
+    """Models load on first use; the start-up command is told what it may wait for."""
 
     name = "chatbot"
     verbose_name = _("Support")
+
+    def ready(self) -> None:
+        from services.console import pending
+
+        def unfinished() -> int:
+            from chatbot import knowledge
+
+            return knowledge.unfinished()
+
+        pending.register(unfinished)

@@ -200,6 +200,18 @@ def stale_indexes() -> list[int]:
     return list(KnowledgeBase.objects.filter(revision__gt=F("indexed_revision")).values_list("pk", flat=True))
 
 
+def more_to_read(knowledge_base_id: int) -> bool:
+    """Whether documents still wait or are being read: one index after the last of them is enough."""
+    states = [Document.State.QUEUED, Document.State.RUNNING]
+    return Document.objects.filter(knowledge_base_id=knowledge_base_id, state__in=states).exists()
+
+
+def unfinished() -> int:
+    """Documents to be read and indexes to be built, over all knowledge bases."""
+    states = [Document.State.QUEUED, Document.State.RUNNING]
+    return Document.objects.filter(state__in=states).count() + len(stale_indexes())
+
+
 def build_index(knowledge_base: KnowledgeBase, engine: Engine, storage: Storage, now: datetime) -> bool:
     """Build and publish the index of the embedded pieces; False when another worker was faster.
 

@@ -10,7 +10,7 @@ import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from chatbot.models import KnowledgeBase, Passage
+from chatbot.models import Document, KnowledgeBase, Passage
 from services.errors import NotFound, Unavailable
 from services.inference.engine import Engine
 from services.inference.values import Priority
@@ -62,6 +62,9 @@ def search(
     """
     index = _index_of(knowledge_base, engine, storage)
     if index is None:
+        waiting = knowledge_base.documents.filter(state__in=[Document.State.QUEUED, Document.State.RUNNING])
+        if knowledge_base.revision > knowledge_base.indexed_revision or waiting.exists():
+            raise Unavailable("The knowledge base is still being read; try again in a moment.")
         return []
     query_vec = None
     if engine.encoder().reads(language):

@@ -34,8 +34,9 @@ def ingest_document(document_id: int) -> None:
     document = knowledge.claim(document_id, timezone.now(), lease)
     if document is None:
         return
-    if knowledge.ingest(document, get_engine(), storage(), timezone.now):
-        index_knowledge_base.delay(document.knowledge_base_id)
+    done = knowledge.ingest(document, get_engine(), storage(), timezone.now)
+    if done and not knowledge.more_to_read(document.knowledge_base_id):
+        index_knowledge_base(document.knowledge_base_id)
 
 
 @shared_task
@@ -53,7 +54,8 @@ def resume_ingest() -> None:
     for document_id in knowledge.waiting(timezone.now(), lease):
         ingest_document(document_id)
     for knowledge_base_id in knowledge.stale_indexes():
-        index_knowledge_base(knowledge_base_id)
+        if not knowledge.more_to_read(knowledge_base_id):
+            index_knowledge_base(knowledge_base_id)
 
 
 @shared_task

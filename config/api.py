@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from django.conf import settings
+from django.core.exceptions import RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 from ninja import NinjaAPI
@@ -13,7 +15,7 @@ from ninja.errors import HttpError, ValidationError
 from chatbot.api import router as chatbot_router
 from recommender.api import router as recommender_router
 from sentiment_monitor.api import router as monitor_router
-from services.errors import InvalidInput, MalformedRequest, NotFound, SuiteError
+from services.errors import InvalidInput, MalformedRequest, NotFound, SuiteError, TooLarge
 from services.logs import get_logger
 
 log = get_logger(__name__)
@@ -79,6 +81,18 @@ def _http_error(request: HttpRequest, error: HttpError) -> HttpResponse:
 @api.exception_handler(Http404)
 def _missing(request: HttpRequest, error: Http404) -> HttpResponse:
     return problem(NotFound())
+
+
+@api.exception_handler(RequestDataTooBig)
+def _too_large(request: HttpRequest, error: RequestDataTooBig) -> HttpResponse:
+    limit: int = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    detail = _("At most %(limit)d MiB are taken in one request.") % {"limit": limit // 2**20}
+    return problem(TooLarge(detail, limit_bytes=limit))
+
+
+def unknown_address(request: HttpRequest) -> HttpResponse:
+    """What no operation answers under /api."""
+    return problem(NotFound(_("There is nothing at this address; /api/v1/docs lists what there is.")))
 
 
 @api.exception_handler(Exception)

@@ -15,13 +15,13 @@ from django.utils.translation import gettext_lazy as _
 
 from sentiment_monitor.conf import MonitorSettings
 from services import logs
-from services.conf import CoreSettings, load
+from services.conf import CoreSettings, load, writable_folder
 from services.console.navigation import NAVIGATION
 from services.secret_key import read_or_make
 
 CORE = load(CoreSettings)
 BASE_DIR = Path(__file__).resolve().parent.parent
-DATA_DIR = CORE.data_dir.resolve()
+DATA_DIR = writable_folder(CORE.data_dir.resolve(), "DATA_DIR")
 
 SECRET_KEY = CORE.secret_key.get_secret_value() if CORE.secret_key else read_or_make(DATA_DIR / "secret_key")
 DEBUG = CORE.debug
@@ -43,6 +43,7 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "ninja",
     "services.console",
     "chatbot",
     "sentiment_monitor",
@@ -90,7 +91,8 @@ def _database(url: str) -> dict[str, Any]:
             "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;",
         }
     else:
-        parsed["OPTIONS"] = {**parsed.get("OPTIONS", {}), "pool": {"min_size": 1, "max_size": 16}}
+        pool = {"min_size": 1, "max_size": 16, "timeout": 5}
+        parsed["OPTIONS"] = {**parsed.get("OPTIONS", {}), "pool": pool}
     return parsed
 
 

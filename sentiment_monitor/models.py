@@ -180,9 +180,12 @@ class Score(models.Model):
         verbose_name = _("score")
         verbose_name_plural = _("scores")
         constraints = [
+            models.UniqueConstraint(fields=["story", "company", "model_version"], name="score_once"),
             models.UniqueConstraint(
-                fields=["story", "company", "model_version"], name="score_once", nulls_distinct=False
-            )
+                fields=["story", "model_version"],
+                condition=models.Q(company=None),
+                name="score_of_text_once",
+            ),
         ]
 
     def __str__(self) -> str:

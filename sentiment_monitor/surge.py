@@ -20,7 +20,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import betainc
 
 from sentiment_monitor.baseline import (
     DAY_H,
@@ -156,6 +155,8 @@ def episode_peaks(p_values: Floats, s: SurgeSettings) -> Floats:
 
 def scan(h: History, first: int, last: int, b: Baseline, s: SurgeSettings) -> Scan:
     """Judge columns first..last-1 of h, which must share one baseline (lie in one UTC day)."""
+    from scipy.special import betainc
+
     start = max(0, first - DAY_H)
     cols, skip = slice(start, last), first - start
     covered = h.exposure[:, cols]
@@ -219,6 +220,8 @@ def freezes(state: SurgeState, s: SurgeSettings) -> bool:
 
 def _tail(count: Floats, mean: Floats, spread: Floats) -> Floats:
     """Mid-p upper tail of the negative binomial with variance mean + spread * mean^2."""
+    from scipy.special import betainc
+
     shape = 1.0 / spread
     q = mean / (shape + mean)
     at_least = np.where(count > 0, betainc(np.maximum(count, 1e-9), shape, q), 1.0)

@@ -7,6 +7,7 @@ a file holding it. A bad value stops the start with `Misconfigured`, naming vari
 
 from __future__ import annotations
 
+import errno
 import os
 from functools import cache
 from pathlib import Path
@@ -68,6 +69,28 @@ class SuiteSettings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         return init_settings, _SecretFiles(settings_cls), env_settings, dotenv_settings
+
+
+def writable_folder(path: Path, variable: str) -> Path:
+    """The folder, made when it is not there. Raises Misconfigured when it cannot be made or written."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        if not os.access(path, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+    except OSError as error:
+        raise Misconfigured(
+            f"{variable}: the folder cannot be written ({error.strerror}). "
+            f"Set {variable} to a folder this user may write."
+        ) from error
+    return path
+
+
+def _has_port(url: str) -> bool:
+    """Whether what follows the host is a port, or nothing; urlsplit raises on anything else."""
+    try:
+        return urlsplit(url).port != 0
+    except ValueError:
+        return False
 
 
 def is_secret(field: FieldInfo) -> bool:
@@ -167,6 +190,8 @@ class CoreSettings(SuiteSettings):
     def _known_database(cls, value: str) -> str:
         if value and urlsplit(value).scheme not in {"sqlite", "postgres", "postgresql"}:
             raise ValueError("unknown kind of database")
+        if not _has_port(value):
+            raise ValueError("the port is not a number")
         return value
 
     @field_validator("redis_url")
@@ -174,6 +199,8 @@ class CoreSettings(SuiteSettings):
     def _known_redis(cls, value: str) -> str:
         if value and urlsplit(value).scheme not in {"redis", "rediss", "unix"}:
             raise ValueError("not a Redis address")
+        if not _has_port(value):
+            raise ValueError("the port is not a number")
         return value
 
     @field_validator("storage_url")

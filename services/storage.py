@@ -41,8 +41,9 @@ class Storage:
 
     def read(self, path: str) -> bytes:
         """The bytes at a path. Raises NotFound or StorageFailed."""
+        target = self._full(path)
         try:
-            data: bytes = self._fs.cat_file(self._full(path))
+            data: bytes = self._fs.cat_file(target)
         except FileNotFoundError as error:
             raise NotFound("That file is not in the file store.") from error
         except Exception as error:
@@ -51,8 +52,9 @@ class Storage:
 
     def delete(self, path: str) -> None:
         """Remove a file or a folder; nothing happens when it is not there. Raises StorageFailed."""
+        target = self._full(path)
         try:
-            self._fs.rm(self._full(path), recursive=True)
+            self._fs.rm(target, recursive=True)
         except FileNotFoundError:
             return
         except Exception as error:
@@ -60,8 +62,9 @@ class Storage:
 
     def folders(self, path: str) -> list[str]:
         """The folders directly under a path, as paths of this store; none when it is not there."""
+        target = self._full(path)
         try:
-            found = self._fs.ls(self._full(path), detail=True)
+            found = self._fs.ls(target, detail=True)
         except FileNotFoundError:
             return []
         except Exception as error:

@@ -15,6 +15,7 @@ from django.core.management import call_command, get_commands
 from django.core.management.base import BaseCommand, CommandParser
 
 from services.conf import CoreSettings, load
+from services.console import pending
 from services.errors import Misconfigured
 
 OPERATOR = "operator"
@@ -31,6 +32,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         core = load(CoreSettings)
         _require_free_port(core.host, core.port)
+        _require_servers(core)
         call_command("migrate", verbosity=0, interactive=False)
         password = _ensure_operator()
         if not options["no_sample"] and "load_sample" in get_commands():
@@ -48,6 +50,8 @@ class Command(BaseCommand):
             if time.monotonic() - started > 300:
                 self.stderr.write(f"Not ready after 5 minutes; {address}/ready says why.")
                 return
+            time.sleep(0.3)
+        while pending.count() and time.monotonic() - started < 300:
             time.sleep(0.3)
         lines = [
             f"Trefoil is ready:  {address}/shop/     the demo shop with its assistant",
@@ -105,6 +109,28 @@ def _is_ready(address: str) -> bool:
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError):
         return False
+
+
+def _require_servers(core: CoreSettings) -> None:
+    """The database and Redis answer, or the start stops by name."""
+    from django.db import OperationalError, connection
+
+    try:
+        connection.ensure_connection()
+    except OperationalError as error:
+        raise Misconfigured(
+            "DATABASE_URL: the database does not answer. "
+            "Start it, or correct host, port, name, user and password."
+        ) from error
+    if core.redis_url:
+        import redis
+
+        try:
+            redis.Redis.from_url(core.redis_url, socket_connect_timeout=5.0).ping()
+        except redis.RedisError as error:
+            raise Misconfigured(
+                "REDIS_URL: the Redis server does not answer. Start it, or correct host, port and password."
+            ) from error
 
 
 def _require_free_port(host: str, port: int) -> None:

@@ -1,0 +1,1 @@
+"""From labelled examples to a model version: dataset, split, recipe, evaluation, registry. Django-free."""
