@@ -91,7 +91,11 @@ def parse(body: bytes, content_type: str = "") -> list[Raw]:
         return _parse_json(body)
     import feedparser
 
-    parsed = feedparser.parse(body, response_headers={"content-type": content_type} if content_type else {})
+    told = {"content-type": content_type} if content_type else {}
+    try:
+        parsed = feedparser.parse(body, response_headers=told)
+    except Exception as error:  # the parser has errors of many kinds on damaged bytes
+        raise InvalidInput("The feed is damaged: it cannot be read.", field="url") from error
     if not parsed.get("entries") and not parsed.get("version"):
         raise InvalidInput("This is not a feed: neither RSS, Atom nor JSON Feed.", field="url")
     language = str(parsed.feed.get("language", ""))
