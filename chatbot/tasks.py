@@ -17,7 +17,7 @@ from django.utils import timezone
 
 from chatbot import dialogue, knowledge, turns
 from chatbot.conf import ChatbotSettings
-from chatbot.models import ConversationEvent, KnowledgeBase
+from chatbot.models import ConversationEvent, KnowledgeBase, Turn
 from services.conf import load
 from services.console.storage import storage
 from services.errors import SuiteError
@@ -60,11 +60,21 @@ def resume_ingest() -> None:
 
 @shared_task
 def answer_turn(turn_id: int) -> None:
-    """Answer one question; a failure is told as a `failed` event, never as text of the answer."""
-    settings = load(ChatbotSettings)
-    turn = turns.claim(turn_id, timezone.now(), timedelta(seconds=settings.chatbot_answer_lease_s))
-    if turn is None:
-        return
+    """Answer one question, then those of the conversation that waited for it, in the order they were asked.
+
+    A failure is told as a `failed` event, never as text of the answer.
+    """
+    waiting: int | None = turn_id
+    while waiting is not None:
+        lease = timedelta(seconds=load(ChatbotSettings).chatbot_answer_lease_s)
+        turn = turns.claim(waiting, timezone.now(), lease)
+        if turn is None:
+            return
+        _answer(turn)
+        waiting = turns.following(turn)
+
+
+def _answer(turn: Turn) -> None:
     try:
         made = dialogue.reply(
             turns.question_of(turn),
@@ -72,17 +82,16 @@ def answer_turn(turn_id: int) -> None:
             locale=turn.conversation.locale,
             engine=get_engine(),
             storage=storage(),
-            settings=settings,
+            settings=load(ChatbotSettings),
         )
     except SuiteError as error:
         log.warning("answer_failed", turn=turn.pk, code=error.code)
         turns.fail(turn, error.code, timezone.now())
-        return
     except Exception:
         log.exception("answer_bug", turn=turn.pk)
         turns.fail(turn, "internal_error", timezone.now())
-        return
-    turns.settle(turn, made, timezone.now())
+    else:
+        turns.settle(turn, made, timezone.now())
 
 
 @shared_task

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils import translation
 from django.utils.translation import gettext as _
 
@@ -25,14 +25,22 @@ def waiting(now: datetime, lease: timedelta) -> list[int]:
 
 
 def claim(turn_id: int, now: datetime, lease: timedelta) -> Turn | None:
-    """Take an unanswered turn; None when it is answered or another has it."""
+    """Take an unanswered turn; None when it is answered, another has it, or an earlier one waits still."""
     free = Q(claimed_at=None) | Q(claimed_at__lt=now - lease)
-    taken = Turn.objects.filter(free, pk=turn_id, answered_at=None).update(
-        claimed_at=now, attempts=F("attempts") + 1
+    before = Turn.objects.filter(
+        conversation=OuterRef("conversation"), question_seq__lt=OuterRef("question_seq"), answered_at=None
     )
+    ready = Turn.objects.filter(~Exists(before), free, pk=turn_id, answered_at=None)
+    taken = ready.update(claimed_at=now, attempts=F("attempts") + 1)
     if not taken:
         return None
     return Turn.objects.select_related("conversation__inbox__knowledge_base").get(pk=turn_id)
+
+
+def following(turn: Turn) -> int | None:
+    """The conversation's next question without an answer: it was not taken while this one waited."""
+    later = turn.conversation.turns.filter(question_seq__gt=turn.question_seq, answered_at=None)
+    return later.order_by("question_seq").values_list("pk", flat=True).first()
 
 
 def question_of(turn: Turn) -> str:

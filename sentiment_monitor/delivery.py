@@ -80,7 +80,7 @@ def compose(
             "alert": alert,
             "evidence": evidence,
             "why": why_now(alert),
-            "clears": _("The alert is over when the hourly rate has been back to usual for six hours."),
+            "clears": _("The alert is over when the hourly rate has been back to usual for twelve hours."),
             "alert_url": public_url + reverse("monitor-alert", args=[alert.pk]),
             "acknowledge_url": public_url + reverse("monitor-acknowledge", args=[alert.token]),
             "language": delivery.language,
@@ -131,8 +131,13 @@ def subject(alert: Alert) -> str:
         "company": alert.company.name,
         "seen": seen,
         "hours": alert.window_h,
-        "expected": f"{alert.expected:.1f}",
+        "expected": expected_in_words(alert),
     }
+
+
+def expected_in_words(alert: Alert) -> str:
+    """How many stories the window has as a rule; a number next to nothing is said to be that."""
+    return f"{alert.expected:.1f}" if alert.expected >= 0.1 else _("fewer than 0.1")
 
 
 def why_now(alert: Alert) -> str:
@@ -145,7 +150,7 @@ def why_now(alert: Alert) -> str:
             "company": alert.company.name,
             "observed": round(alert.observed),
             "hours": alert.window_h,
-            "expected": f"{alert.expected:.1f}",
+            "expected": expected_in_words(alert),
         }
     return _(
         "%(company)s had %(observed)d negative stories within %(hours)d hours, where about %(expected)s are "
@@ -154,7 +159,7 @@ def why_now(alert: Alert) -> str:
         "company": alert.company.name,
         "observed": round(alert.observed),
         "hours": alert.window_h,
-        "expected": f"{alert.expected:.1f}",
+        "expected": expected_in_words(alert),
         "share": round(100 * alert.share),
         "usual": round(100 * alert.baseline_share),
     }

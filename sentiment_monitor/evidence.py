@@ -43,11 +43,12 @@ class Evidence:
 
 
 def gather(alert: Alert, now: datetime) -> Evidence:
-    """Everything an alert's page and message show."""
+    """Everything an alert's page and message show, as it was known at `now`."""
     ends = min(now, (alert.resolved_at or alert.last_at) + timedelta(hours=AFTER_H))
+    stories = told(alert.evidence, alert.company_id)
     return Evidence(
         hours_of(alert.company_id, alert.started_at - timedelta(hours=BEFORE_H), ends),
-        told(alert.evidence, alert.company_id),
+        tuple(story for story in stories if story.happened_at <= now),
     )
 
 

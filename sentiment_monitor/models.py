@@ -8,6 +8,7 @@ evaluated up to an hour before now, a delivery without `sent_at`.
 from __future__ import annotations
 
 import secrets
+from datetime import datetime
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -305,6 +306,11 @@ class Alert(models.Model):
 
     def __str__(self) -> str:
         return f"{self.get_kind_display()}: {self.company}"
+
+    @property
+    def message_due_at(self) -> datetime:
+        """When the message about it is due: what came later is for the alert's page."""
+        return self.started_at
 
 
 class Recipient(models.Model):

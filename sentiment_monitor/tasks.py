@@ -82,7 +82,7 @@ def send_due() -> None:
         if claimed is not None:
             delivery.send(
                 claimed,
-                evidence.gather(claimed.alert, timezone.now()),
+                evidence.gather(claimed.alert, claimed.alert.message_due_at),
                 public_url=django_settings.CORE.public_url,
                 sender=load(MonitorSettings).email_from,
                 now=timezone.now(),

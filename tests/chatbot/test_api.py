@@ -223,3 +223,17 @@ def test_the_inbox_speaks_the_visitors_language(client: Client) -> None:
     chinese = client.get(f"{API}/inboxes/shop?locale=zh-hans").json()
     assert (english["greeting"], chinese["greeting"]) == ("Hello", "您好")
     assert chinese["suggestions"] == ["a"]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("shop")
+def test_questions_sent_in_a_row_are_answered_in_their_order(client: Client) -> None:
+    path, headers = open_conversation(client)
+    for n in range(4):
+        send(client, path, headers, f"{QUESTION} {n}", f"k{n}")
+    for _ in range(200):
+        found = client.get(f"{path}/messages?after=0", headers=headers).json()["events"]
+        if len(found) == 8:
+            break
+        time.sleep(0.05)
+    assert [e["reply_to"] for e in found if e["kind"] == "bot_message"] == [1, 2, 3, 4]
