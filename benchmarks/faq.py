@@ -132,7 +132,7 @@ def cut(entries: Sequence[Entry], variants: dict[int, list[str]]) -> list[tuple[
     return [
         (place, piece.kind, piece.text, piece.embedded)
         for place, entry in enumerate(entries)
-        for piece in cut_passage(entry.question, entry.answer, variants.get(place, ()))
+        for piece in cut_passage(entry.question, entry.answer, variants.get(place, ()), is_faq=True)
     ]
 
 

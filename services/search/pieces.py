@@ -1,8 +1,9 @@
 """Passages cut into the pieces that are embedded: the title, short stretches of the body, question variants.
 
 A short piece says one thing, so its vector says it clearly; what is found through it is the whole passage
-(small-to-big). A stretch of the body is embedded under its title, because "It takes five days" means little
-without it.
+(small-to-big). An answer is embedded under its question: "It takes five days" means little without it;
+the section of a document is not embedded under its heading, which mostly makes neighbours look alike
+(figures: docs/decisions/0003-fusion-weights.md).
 """
 
 from __future__ import annotations
@@ -29,18 +30,22 @@ class Piece:
 
 
 def cut_passage(
-    title: str, body: str, variants: Sequence[str] = (), *, limit: int = PIECE_CHARS
+    title: str, body: str, variants: Sequence[str] = (), *, is_faq: bool, limit: int = PIECE_CHARS
 ) -> list[Piece]:
-    """The pieces of one passage: its title, its body, its variants; blank ones are left out."""
+    """The pieces of one passage: its title, its body, its variants; blank ones are left out.
+
+    `is_faq`: the title is a question and the body its answer.
+    """
+    above = title if is_faq else ""
     pieces = [Piece(TITLE, title.strip(), title.strip())]
-    pieces += [Piece(BODY, text, under_title(title, text)) for text in cut_body(body, limit)]
+    pieces += [Piece(BODY, text, under_question(above, text)) for text in cut_body(body, limit)]
     pieces += [Piece(VARIANT, variant.strip(), variant.strip()) for variant in variants]
     return [piece for piece in pieces if piece.text]
 
 
-def under_title(title: str, text: str) -> str:
-    """A stretch of body as it is to be embedded."""
-    return f"{title.strip()}\n{text}" if title.strip() else text
+def under_question(question: str, text: str) -> str:
+    """A stretch of an answer as it is to be embedded."""
+    return f"{question.strip()}\n{text}" if question.strip() else text
 
 
 def cut_body(body: str, limit: int = PIECE_CHARS) -> Iterator[str]:

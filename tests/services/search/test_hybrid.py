@@ -10,7 +10,7 @@ from services.errors import IndexMismatch, InvalidInput, StorageFailed
 from services.inference.fake import FakeEngine
 from services.search.fitting import fit_on_questions, fit_on_variants
 from services.search.hybrid import HybridIndex, ViewWeights
-from services.search.pieces import PIECE_CHARS, cut_body, cut_passage, under_title
+from services.search.pieces import PIECE_CHARS, cut_body, cut_passage, under_question
 
 ENGINE = FakeEngine(dim=64)
 
@@ -25,7 +25,7 @@ PASSAGES: dict[int, tuple[str, str, tuple[str, ...]]] = {
 
 
 def pieces(passages: dict[int, tuple[str, str, tuple[str, ...]]]) -> dict[str, Any]:
-    rows = [(key, piece) for key, parts in passages.items() for piece in cut_passage(*parts)]
+    rows = [(key, piece) for key, parts in passages.items() for piece in cut_passage(*parts, is_faq=True)]
     return {
         "piece_ids": [1000 + at for at in range(len(rows))],
         "passage_ids": [key for key, _ in rows],
@@ -217,17 +217,18 @@ def test_questions_with_known_answers_move_the_weights() -> None:
     assert fitted.question < ViewWeights().question  # titles that say nothing lose their weight
 
 
-def test_a_body_is_cut_into_whole_sentences_under_its_title() -> None:
+def test_a_body_is_cut_into_whole_sentences_and_an_answer_stands_under_its_question() -> None:
     body = "One sentence here. " * 40 + "\n\n- an item\n" + "long" * 200
     parts = list(cut_body(body))
     assert all(0 < len(part) <= PIECE_CHARS for part in parts)
     assert "".join("".join(parts).split()) == "".join(body.split())
     assert parts[0].endswith("here.")
-    cut = cut_passage("Title", "Body.", ("variant?", "  "))
+    cut = cut_passage("Title", "Body.", ("variant?", "  "), is_faq=True)
     assert [(piece.kind, piece.text) for piece in cut] == [
         ("title", "Title"),
         ("body", "Body."),
         ("variant", "variant?"),
     ]
-    assert cut[1].embedded == under_title("Title", "Body.") == "Title\nBody."
-    assert cut_passage(" ", "") == []
+    assert cut[1].embedded == under_question("Title", "Body.") == "Title\nBody."
+    assert cut_passage("Title", "Body.", is_faq=False)[1].embedded == "Body."
+    assert cut_passage(" ", "", is_faq=True) == []
