@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from chatbot.models import Passage
-from chatbot.retrieval import Found
+from chatbot.retrieval import Found, reads
 from services.inference.engine import Engine
 from services.inference.values import Priority
 from services.search.tokens import tokenize
@@ -58,7 +58,7 @@ def extract(
             candidates += _sentences(other.passage)[: SENTENCES_READ - len(candidates)]
     texts = [_in_context(s) for s in candidates]
     scores = _by_words(question, texts)
-    if engine.encoder().reads(language):
+    if reads(engine, language):
         vecs = engine.embed([question, *texts], priority=Priority.INTERACTIVE, deadline_s=10.0)
         scores = vecs[1:] @ vecs[0] + WORDS * scores
     scores[[s.passage.pk != best.passage.pk for s in candidates]] *= 0.95

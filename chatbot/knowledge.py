@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from django.db import transaction
@@ -26,16 +27,18 @@ from services.errors import InvalidInput, SuiteError, TooLarge
 from services.inference.engine import Engine
 from services.inference.values import Priority
 from services.logs import get_logger
+from services.search.pieces import cut_passage
 from services.storage import Storage
-from services.text.sentences import sentences
 
 log = get_logger(__name__)
 
 Clock = Callable[[], datetime]
-PIECE_CHARS = 256
 BATCH = 64
+FAQ_TYPES = {"text/csv", "application/jsonl"}
 MAX_ATTEMPTS = 3
 READ_AT_DOOR_BYTES = 2**20
+FIT_UP_TO = 60_000
+"""Pieces up to which the views are weighed anew for each index, on the knowledge base's own variants."""
 
 
 def receive(
@@ -149,7 +152,8 @@ def write_passages(document: Document, sections: list[parsing.Section]) -> None:
                 kept.append(old)
         Passage.objects.bulk_update(kept, ["ordinal", "start", "end", "anchor", "language"])
         new = Passage.objects.bulk_create([p for p in wanted if p.content_hash not in existing])
-        Piece.objects.bulk_create([piece for passage in new for piece in _pieces(passage)])
+        is_faq = document.media_type in FAQ_TYPES
+        Piece.objects.bulk_create([piece for passage in new for piece in _pieces(passage, is_faq)])
         first = sections[0]
         head = first.title_path[0] if document.media_type in {"text/markdown", "text/html"} else ""
         document.title = head[:200] or document.title
@@ -163,7 +167,7 @@ def embed_pieces(document: Document, engine: Engine, clock: Clock) -> None:
     """Embed the pieces that lack a vector of the live encoder, batch by batch, keeping count."""
     version = engine.encoder().version
     pieces = Piece.objects.filter(passage__document=document)
-    todo = list(pieces.exclude(model_version=version, vec__isnull=False).values_list("pk", "text"))
+    todo = list(pieces.exclude(model_version=version, vec__isnull=False).values_list("pk", "embedded"))
     total = pieces.count()
     document.pieces_total = total
     _progress(document, total - len(todo), clock)
@@ -218,6 +222,7 @@ def build_index(knowledge_base: KnowledgeBase, engine: Engine, storage: Storage,
     The folder is written whole under a new name, then the row points to it: a reader has the old
     index or the new one.
     """
+    from services.search.fitting import fit_on_variants
     from services.search.hybrid import HybridIndex
 
     revision = knowledge_base.revision
@@ -229,14 +234,15 @@ def build_index(knowledge_base: KnowledgeBase, engine: Engine, storage: Storage,
     )
     dim = engine.encoder().dim
     vecs = np.frombuffer(b"".join(bytes(p[4]) for p in pieces), dtype=np.float32).reshape(len(pieces), dim)
-    index = HybridIndex.build(
-        piece_ids=[p[0] for p in pieces],
-        passage_ids=[p[1] for p in pieces],
-        kinds=[p[2] for p in pieces],
-        texts=[p[3] for p in pieces],
-        vecs=vecs,
-        encoder_version=version,
-    )
+    content: dict[str, Any] = {
+        "piece_ids": [p[0] for p in pieces],
+        "passage_ids": [p[1] for p in pieces],
+        "kinds": [p[2] for p in pieces],
+        "texts": [p[3] for p in pieces],
+        "vecs": vecs,
+    }
+    weights = fit_on_variants(**content) if len(pieces) <= FIT_UP_TO else None
+    index = HybridIndex.build(**content, encoder_version=version, weights=weights)
     path = f"indexes/{knowledge_base.pk}/{revision}-{uuid.uuid4().hex[:8]}"
     with tempfile.TemporaryDirectory() as folder:
         index.save(Path(folder) / "index")
@@ -282,29 +288,11 @@ def _passages(document: Document, sections: list[parsing.Section]) -> Iterator[P
         at += len(section.text) + 2
 
 
-def _pieces(passage: Passage) -> Iterator[Piece]:
-    yield Piece(passage=passage, kind=Piece.Kind.TITLE, text=passage.heading)
-    for text in cut(passage.text):
-        yield Piece(passage=passage, kind=Piece.Kind.BODY, text=text)
-    for variant in passage.variants:
-        yield Piece(passage=passage, kind=Piece.Kind.VARIANT, text=variant)
-
-
-def cut(text: str, limit: int = PIECE_CHARS) -> list[str]:
-    """Whole sentences joined up to `limit` characters; a longer sentence is cut at spaces."""
-    pieces: list[str] = []
-    for sentence in sentences(text):
-        words = text[sentence.start : sentence.end]
-        while len(words) > limit:
-            at = words.rfind(" ", 1, limit)
-            at = at if at > 0 else limit
-            pieces.append(words[:at])
-            words = words[at:].strip()
-        if pieces and len(pieces[-1]) + 1 + len(words) <= limit:
-            pieces[-1] = f"{pieces[-1]} {words}"
-        elif words:
-            pieces.append(words)
-    return pieces
+def _pieces(passage: Passage, is_faq: bool) -> Iterator[Piece]:
+    """The pieces search is made of; an answer is embedded under its question."""
+    title = passage.heading.rsplit(" › ", 1)[-1] if is_faq else passage.heading
+    for cut in cut_passage(title, passage.text, passage.variants, is_faq=is_faq):
+        yield Piece(passage=passage, kind=cut.kind, text=cut.text, embedded=cut.embedded)
 
 
 def _progress(document: Document, done: int, clock: Clock) -> None:

@@ -112,8 +112,9 @@ class Passage(models.Model):
 
 
 class Piece(models.Model):
-    """What is embedded: a title, a body piece of at most 256 characters, or a question variant.
+    """A title, a stretch of the body of at most 256 characters, or a question variant.
 
+    `text` is what the passage says there, `embedded` what the encoder reads of it.
     `vec` is float32 (dim,) as bytes, empty until embedded by the encoder named in `model_version`.
     """
 
@@ -125,6 +126,7 @@ class Piece(models.Model):
     passage = models.ForeignKey(Passage, models.CASCADE, related_name="pieces", verbose_name=_("passage"))
     kind = models.CharField(_("kind"), max_length=10, choices=Kind)
     text = models.TextField(_("text"))
+    embedded = models.TextField(_("embedded text"))
     vec = models.BinaryField(_("vector"), null=True)
     model_version = models.CharField(_("model version"), max_length=120, blank=True)
 

@@ -67,7 +67,7 @@ def search(
             raise Unavailable("The knowledge base is still being read; try again in a moment.")
         return []
     query_vec = None
-    if engine.encoder().reads(language):
+    if reads(engine, language):
         query_vec = engine.embed([question], priority=Priority.INTERACTIVE, deadline_s=10.0)[0]
     hits = index.search(question, query_vec, k=4 * k)
     rows = Passage.objects.select_related("document").in_bulk([hit.passage_id for hit in hits])
@@ -78,6 +78,14 @@ def search(
     ]
     spoken = [hit for hit in found if hit.passage.language == language]
     return (spoken or found)[:k]
+
+
+def reads(engine: Engine, language: str) -> bool:
+    """Whether the live encoder can compare texts of a language: as it is said to, and as it proves."""
+    from services.search.understanding import understands
+
+    info = engine.encoder()
+    return info.reads(language) and understands(engine.embed, info.version, language)
 
 
 def _index_of(knowledge_base: KnowledgeBase, engine: Engine, storage: Storage) -> HybridIndex | None:

@@ -13,6 +13,7 @@ from services.console.storage import storage
 from services.errors import InvalidInput, ModelFailed, TooLarge, UnsupportedMediaType
 from services.inference.engine import get_engine, set_engine
 from services.inference.fake import FakeEngine
+from services.search.pieces import PIECE_CHARS, cut_body
 from tests.builders import RETURNS_MD, add_document, make_knowledge_base
 
 pytestmark = pytest.mark.django_db
@@ -148,6 +149,6 @@ def test_an_upload_during_an_ingest_is_read_after_it() -> None:
 
 def test_pieces_are_short_and_lose_no_words() -> None:
     text = " ".join(f"Sentence number {i} says a little more." for i in range(40)) + " " + "x" * 700
-    pieces = knowledge.cut(text)
-    assert max(map(len, pieces)) <= knowledge.PIECE_CHARS
+    pieces = list(cut_body(text))
+    assert max(map(len, pieces)) <= PIECE_CHARS
     assert "".join(pieces).replace(" ", "") == text.replace(" ", "")
