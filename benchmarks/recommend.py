@@ -293,8 +293,8 @@ def show(metrics: dict[str, Any]) -> None:
     for name, value in metrics.items():
         if name.endswith("_interval"):
             print(f"{name.removesuffix('_interval').replace('_', ' ')}: {value[0]:+.4f} to {value[1]:+.4f}")
-    told = ("items", "targets", "targets_unseen", "request_ms", "embed_s", "fit_and_rank_s", "total_s")
-    told += ("encoder", "cpu", "cores", "date", "commit", "seed")
+    told = ["items", "targets", "targets_unseen", "request_ms", "embed_s", "fit_and_rank_s", "total_s"]
+    told += ["encoder", "cpu", "cores", "date", "commit", "seed"]
     print("\n" + ", ".join(f"{key} {metrics[key]}" for key in told))
 
 

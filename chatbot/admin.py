@@ -50,7 +50,7 @@ class UploadForm(forms.Form):
         widget=UnfoldAdminSelectWidget,
         empty_label=None,
     )
-    files = _MultipleFiles(label=gettext_lazy("Files"))
+    files = _MultipleFiles(label=gettext_lazy("Files"))  # type: ignore[assignment]
 
 
 @admin.register(Document)

@@ -233,7 +233,9 @@ def build_index(knowledge_base: KnowledgeBase, engine: Engine, storage: Storage,
         ).values_list("pk", "passage_id", "kind", "text", "vec")
     )
     dim = engine.encoder().dim
-    vecs = np.frombuffer(b"".join(bytes(p[4]) for p in pieces), dtype=np.float32).reshape(len(pieces), dim)
+    vecs = np.frombuffer(b"".join(bytes(p[4] or b"") for p in pieces), dtype=np.float32).reshape(
+        len(pieces), dim
+    )
     content: dict[str, Any] = {
         "piece_ids": [p[0] for p in pieces],
         "passage_ids": [p[1] for p in pieces],
@@ -265,7 +267,9 @@ def _forget_older(knowledge_base_id: int, keep: set[str], storage: Storage) -> N
 
 
 def _passages(document: Document, sections: list[parsing.Section]) -> Iterator[Passage]:
-    at, seen, anchors = 0, set(), set()
+    at = 0
+    seen: set[str] = set()
+    anchors: set[str] = set()
     for ordinal, section in enumerate(sections):
         heading = " › ".join(section.title_path)[:400]
         digest = _digest(heading, section.text, *section.variants)

@@ -142,7 +142,8 @@ def _from_html(html: str, title: str) -> Iterator[Section]:
     page_title = _words(soup.title.get_text(" ")) if soup.title else ""
     for furniture in soup.select(_FURNITURE):
         furniture.decompose()
-    root = soup.find("main") or soup.find("article") or soup.body or soup
+    found = soup.find("main") or soup.find("article") or soup.body
+    root = found if isinstance(found, Tag) else soup
     path: list[tuple[int, str]] = []
     current = _Open((page_title or title,))
     for element in _elements(root):

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -248,7 +249,7 @@ def _unburied(
     scores = blend.score(everything)
     cold = 1.0 - joined.counts / (joined.counts + blend.trust)
 
-    def found(ranking: Floats) -> float:
+    def found(ranking: NDArray[Any]) -> float:
         return float((joined.ranks(ranking)[new] <= FIRST).mean())
 
     goal = settings.keep_cold * max(found(column) for column in content.T)

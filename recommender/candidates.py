@@ -44,8 +44,15 @@ class Source(Protocol):
     `behaviour`: it knows an item only from what people did with it, so it is silent on a new one.
     """
 
-    names: tuple[str, ...]
-    behaviour: bool
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of its scores, in the order of their columns."""
+        ...
+
+    @property
+    def behaviour(self) -> bool:
+        """Whether it is silent on items nobody has touched."""
+        ...
 
     def nearest(self, profile: Profile, k: int) -> Keys:
         """At most k keys that it scores above 0, best first."""
@@ -111,7 +118,8 @@ class TextNeighbours:
         if self._search is None:
             return _top(self._keys, self.score(profile, self._keys), k)
         queries = np.vstack([profile.mean, profile.last, profile.interests])
-        keys, scores = (found.ravel() for found in self._search(queries, k))
+        found, near = self._search(queries, k)
+        keys, scores = found.ravel(), near.ravel()
         keys, scores = keys[keys >= 0], scores[keys >= 0]
         order = np.lexsort((keys, -scores))
         _, first = np.unique(keys[order], return_index=True)
@@ -190,7 +198,7 @@ class BoughtTogether:
         rows, columns = places(self._table.keys, profile.items), places(self._table.keys, keys)
         shares = np.zeros((len(rows), len(columns), 2), dtype=np.float32)
         inside = np.ix_(rows[rows >= 0], columns[columns >= 0])
-        held = np.ix_(np.flatnonzero(rows >= 0), np.flatnonzero(columns >= 0), [0])
+        held = np.ix_(np.flatnonzero(rows >= 0), np.flatnonzero(columns >= 0), np.zeros(1, dtype=np.int64))
         shares[held] = self._table.together[inside].toarray()[:, :, None]
         shares[:, :, 0] *= profile.weights[:, None]
         if len(rows) and rows[-1] >= 0:

@@ -107,9 +107,8 @@ def event(request: HttpRequest) -> JsonResponse:
 def become(request: HttpRequest) -> HttpResponse:
     """Shop as one of the sample's users, or as a new visitor."""
     shopper = request.POST.get("shopper", "")
-    response = redirect(
-        request.POST.get("next") if request.POST.get("next", "").startswith("/shop/") else "shop"
-    )
+    onward = request.POST.get("next", "")
+    response = redirect(onward if onward.startswith("/shop/") else "shop")
     if shopper and Person.objects.filter(user_id=shopper).exists():
         response.set_cookie(SHOPPER, shopper, samesite="Lax", httponly=True)
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 from django.utils.translation import gettext as _
 
@@ -19,11 +20,12 @@ def alert_chart_png(evidence: Evidence, alert: Alert) -> bytes:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     figure = Figure(figsize=(6, 2.4), dpi=200, facecolor="white")
     FigureCanvasAgg(figure)
     axes = figure.subplots()
-    times = [hour.at for hour in evidence.hours]
+    times: Any = [hour.at for hour in evidence.hours]  # matplotlib takes datetimes; its stubs do not
     negative = [hour.n_neg for hour in evidence.hours]
     rest = [hour.n_all - hour.n_neg for hour in evidence.hours]
     fonts = {"family": ["Noto Sans CJK SC", "Noto Sans CJK JP", "Inter", "DejaVu Sans"], "size": 7}
@@ -33,7 +35,7 @@ def alert_chart_png(evidence: Evidence, alert: Alert) -> bytes:
     top = max([1, *(hour.n_all for hour in evidence.hours)])
     axes.text(alert.started_at, top * 1.06, _(" alert"), color=INK, va="bottom", **fonts)  # type: ignore[arg-type]
     axes.set_ylim(0, top * 1.2)
-    axes.yaxis.get_major_locator().set_params(integer=True)
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
     locator = AutoDateLocator(maxticks=7)
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))

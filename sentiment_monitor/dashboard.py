@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -97,7 +98,7 @@ def line(company_id: int | None, range_name: str, now: datetime, half_life_h: fl
     )
 
 
-def _index(rows: list[dict[str, Any]], times: list[datetime], half_life_h: float) -> Any:
+def _index(rows: Sequence[Any], times: list[datetime], half_life_h: float) -> Any:
     if not rows:
         empty = np.full(len(times), np.nan)
         return empty, empty, empty
@@ -148,6 +149,6 @@ def latest_stories(company_id: int | None, now: datetime, n: int = 12) -> list[d
     shown = list(stories.order_by("-happened_at")[:n])
     scores = {
         score.story_id: score
-        for score in Score.objects.filter(story__in=shown, company_id=company_id).order_by("created_at")
+        for score in Score.objects.filter(story__in=shown, company=company_id).order_by("created_at")
     }
     return [{"story": story, "score": scores.get(story.pk)} for story in shown]

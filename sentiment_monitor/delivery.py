@@ -100,7 +100,7 @@ def compose(
     picture.add_header("Content-ID", "<chart>")
     picture.add_header("Content-Disposition", "inline", filename="chart.png")
     message.attach_alternative(html, "text/html")
-    message.mixed_subtype = "related"
+    message.mixed_subtype = "related"  # type: ignore[attr-defined]
     message.attach(picture)
     return message
 

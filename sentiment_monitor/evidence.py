@@ -72,7 +72,7 @@ def told(story_ids: Sequence[int], company_id: int) -> tuple[Told, ...]:
     found = []
     for story in Story.objects.filter(pk__in=story_ids).prefetch_related("entries__source"):
         entries = sorted(story.entries.all(), key=lambda e: (e.happened_at, e.pk))
-        score = scores.get(story.pk)
+        judged = scores.get(story.pk)
         found.append(
             Told(
                 story_id=story.pk,
@@ -81,7 +81,7 @@ def told(story_ids: Sequence[int], company_id: int) -> tuple[Told, ...]:
                 source=entries[0].source.name if entries else "",
                 copies=max(0, story.entries_n - 1),
                 happened_at=story.happened_at,
-                polarity=score.polarity if score else 0.0,
+                polarity=judged.polarity if judged else 0.0,
             )
         )
     return tuple(sorted(found, key=lambda t: (t.polarity, t.happened_at)))

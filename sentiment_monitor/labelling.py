@@ -50,7 +50,7 @@ def label(
     found = {story.pk: find(story.title, _body(story), watched) for story in stories}
     readable = [story for story in stories if story.language.split("-")[0] in head.languages]
     jobs = [job for story in readable for job in _jobs(story, found[story.pk])]
-    probs = scoring.score([(job.text, job.entity) for job in jobs], engine, head) if jobs else []
+    probs = scoring.score([(job.text, job.entity) for job in jobs], engine, head)
     with transaction.atomic():
         Mention.objects.bulk_create(
             [

@@ -47,8 +47,8 @@ async def subscription(channel: str) -> AsyncIterator[Wait | None]:
 
         yield wait
     finally:
-        await pubsub.aclose()  # type: ignore[no-untyped-call]
-        await client.aclose()
+        await pubsub.aclose()  # type: ignore[attr-defined, no-untyped-call]
+        await client.aclose()  # type: ignore[attr-defined]
 
 
 @cache

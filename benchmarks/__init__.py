@@ -1,0 +1,1 @@
+"""One script per promise: prints a table, writes JSON."""
