@@ -30,7 +30,7 @@ from services.errors import SuiteError
 from services.inference.conf import InferenceSettings
 from services.inference.engine import Engine
 from services.inference.features import featurise
-from services.inference.heads import logits, probabilities
+from services.inference.heads import predict
 from services.inference.local import build_engine
 from services.inference.values import Priority
 from services.training.dataset import Example, read_csv
@@ -124,18 +124,21 @@ def recipe(
         lambda texts: engine.embed(texts, priority=Priority.BATCH),
         trained.head.space,
     )
-    probs = probabilities(logits(trained.head, features), trained.head.temperature)
+    probs = predict(trained.head, features)
     return probs, len(test) / (time.perf_counter() - started)
 
 
 def tfidf(learned: Sequence[Example], test: Sequence[Example]) -> Floats:
-    """Words and word pairs, the company replaced by a mark; classes weighed alike."""
+    """Words, word pairs and pieces of words, the company replaced by a mark; classes weighed alike."""
     from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.pipeline import make_union
 
-    vectorise = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True, min_df=2)
-    return regressed(
-        vectorise.fit_transform(marked(learned)), learned, vectorise.transform(marked(test)), strength=10
+    vectorise = make_union(
+        TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True),
+        TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True, min_df=2),
     )
+    train_x = vectorise.fit_transform(marked(learned))
+    return regressed(train_x, learned, vectorise.transform(marked(test)), strength=10)
 
 
 def frozen_encoder(learned: Sequence[Example], test: Sequence[Example], engine: Engine) -> Floats:

@@ -73,6 +73,11 @@ class Features:
     dense: NDArray[np.float32]
     hashed: csr_matrix
 
+    @property
+    def towards(self) -> NDArray[np.bool_]:
+        """Which rows ask about a company: bool (n,)."""
+        return np.asarray(self.dense[:, -1] > 0)
+
     def rows(self, which: NDArray[Any]) -> Features:
         """Some of the rows, by index or mask."""
         return Features(self.dense[which], self.hashed[which])

@@ -1,6 +1,6 @@
 """A text head: class probabilities of texts, or of companies in texts, from the live encoder's vectors.
 
-One linear layer over `services.inference.features` and a temperature: kilobytes, and a tenth of the time
+One linear layer over `services.inference.features` and two temperatures: kilobytes, and a tenth of the time
 its vectors take. It belongs to the encoder version it was trained on and refuses every other: with
 vectors of another encoder the answers would look right and be noise.
 """
@@ -27,7 +27,7 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True, slots=True)
 class TextHead:
-    """A linear layer and its temperature.
+    """A linear layer and its temperatures: of whole texts, and towards a company.
 
     `dense` float32 (3 * dim + 1, n_labels), `hashed` float32 (space.size, n_labels), `bias` (n_labels,).
     Any scaling of the features that training used is folded into them.
@@ -38,7 +38,7 @@ class TextHead:
     dense: Floats
     hashed: Floats
     bias: Floats
-    temperature: float = 1.0
+    temperatures: tuple[float, float] = (1.0, 1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,14 +59,14 @@ def load_head(folder: Path) -> LoadedHead:
             dense=tensors["dense"].astype(np.float32),
             hashed=tensors["hashed"].astype(np.float32),
             bias=tensors["bias"].astype(np.float32),
-            temperature=float(tensors["temperature"][0]),
+            temperatures=(float(tensors["temperatures"][0]), float(tensors["temperatures"][1])),
         )
     except (KeyError, TypeError, IndexError) as error:
         raise ModelUnavailable(f"The model {manifest.task} is not a text head ({error}).") from error
     arrays = (head.dense, head.hashed, head.bias)
     n = len(head.labels)
     fits = all(array.shape[-1] == n for array in arrays) and head.hashed.shape[0] == head.space.size
-    if not fits or head.temperature <= 0 or not all(np.isfinite(array).all() for array in arrays):
+    if not fits or min(head.temperatures) <= 0 or not all(np.isfinite(array).all() for array in arrays):
         raise ModelUnavailable(f"The weights of the model {manifest.task} do not fit together.")
     return LoadedHead(head, manifest)
 
@@ -77,20 +77,26 @@ def head_tensors(head: TextHead) -> dict[str, NDArray[Any]]:
         "dense": head.dense.astype(np.float16),
         "hashed": head.hashed.astype(np.float16),
         "bias": head.bias.astype(np.float32),
-        "temperature": np.array([head.temperature], np.float32),
+        "temperatures": np.array(head.temperatures, np.float32),
     }
 
 
 def logits(head: TextHead, features: Features) -> Floats:
-    """float32 (n, n_labels), before the temperature."""
+    """float32 (n, n_labels), before the temperatures."""
     return np.asarray(features.dense @ head.dense + features.hashed @ head.hashed + head.bias, np.float32)
 
 
-def probabilities(logit: Floats, temperature: float = 1.0) -> Floats:
-    """Softmax of logits over a temperature: float32 (n, n_labels), rows sum to one."""
-    scaled = logit / temperature
-    grown = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+def softmax(logit: Floats) -> Floats:
+    """float32 (n, n_labels), rows sum to one."""
+    grown = np.exp(logit - logit.max(axis=1, keepdims=True))
     return np.asarray(grown / grown.sum(axis=1, keepdims=True), np.float32)
+
+
+def predict(head: TextHead, features: Features) -> Floats:
+    """Calibrated probabilities float32 (n, n_labels), rows sum to one."""
+    whole, towards = head.temperatures
+    temperature = np.where(features.towards, towards, whole).astype(np.float32)
+    return softmax(logits(head, features) / temperature[:, None])
 
 
 def classify(
@@ -107,7 +113,7 @@ def classify(
     if not pairs:
         return ClassScores(head.labels, np.empty((0, len(head.labels)), np.float32), version)
     features = featurise(pairs, lambda texts: engine.embed(texts, priority=priority), head.space)
-    probs = probabilities(logits(head, features), head.temperature)
+    probs = predict(head, features)
     if not np.isfinite(probs).all():
         raise ModelFailed(f"The model {manifest.version} gave values that are not finite.")
     return ClassScores(head.labels, probs, version)

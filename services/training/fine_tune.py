@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from services.errors import InvalidInput
 from services.inference.engine import Engine
 from services.inference.features import Features, featurise
-from services.inference.heads import TextHead, head_tensors, logits, probabilities
+from services.inference.heads import TextHead, head_tensors, logits, predict
 from services.inference.values import EncoderInfo, Priority, Vectors
 from services.registry import manifest as registry
 from services.registry.manifest import DataSource, Manifest
@@ -72,10 +72,10 @@ def fine_tune(
     learned = [example for example, out in zip(examples, held, strict=True) if not out]
 
     trial = _fit(learned, labels, embed, recipe, seed)
-    logit, truth = logits(trial, _features(checked, embed, recipe)), _indices(checked, labels)
-    temperature = text_head.calibrate(logit, truth)
-    validation = evaluate(probabilities(logit, temperature), truth, labels)
-    head = replace(_fit(examples, labels, embed, recipe, seed), temperature=temperature)
+    features, truth = _features(checked, embed, recipe), _indices(checked, labels)
+    temperatures = text_head.calibrate(logits(trial, features), truth, features.towards)
+    validation = evaluate(predict(replace(trial, temperatures=temperatures), features), truth, labels)
+    head = replace(_fit(examples, labels, embed, recipe, seed), temperatures=temperatures)
     return Trained(head, validation, recipe, engine.encoder(), seed)
 
 

@@ -1,7 +1,7 @@
 """The text head: multinomial logistic regression over encoder vectors and hashed words.
 
 The encoder stays as it is, so training takes a minute on a laptop. Rare classes weigh more in the loss,
-and the temperature is set on rows the head has not seen, so that its probabilities mean what they say.
+and the temperatures are set on rows the head has not seen, so that its probabilities mean what they say.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
+
+_LEAST_CALIBRATED = 50
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ class _Scaling:
 def fit(
     features: Features, truth: NDArray[np.int64], labels: tuple[str, ...], recipe: TextHeadRecipe
 ) -> TextHead:
-    """The head that fits the rows best under the recipe's penalty; deterministic; temperature 1.
+    """The head that fits the rows best under the recipe's penalty; deterministic; temperatures 1.
 
     `truth` are label indices (n,). Raises InvalidInput when fewer than two classes have rows.
     """
@@ -78,8 +80,21 @@ def fit(
     return _folded(weights, bias, scaling, labels, recipe)
 
 
-def calibrate(logit: Floats, truth: NDArray[np.int64]) -> float:
-    """The temperature, .2 to 5, at which held-out labels are likeliest (Guo et al., 2017)."""
+def calibrate(logit: Floats, truth: NDArray[np.int64], towards: NDArray[np.bool_]) -> tuple[float, float]:
+    """The temperatures (of whole texts, towards a company), .2 to 5, that make held-out labels likeliest.
+
+    Guo et al., 2017. A kind with too few rows to tell gets the temperature of all rows together.
+    """
+    overall = _temperature(logit, truth)
+    kinds = (~towards, towards)
+    whole, about = (
+        _temperature(logit[rows], truth[rows]) if rows.sum() >= _LEAST_CALIBRATED else overall
+        for rows in kinds
+    )
+    return whole, about
+
+
+def _temperature(logit: Floats, truth: NDArray[np.int64]) -> float:
     from scipy.optimize import minimize_scalar
     from scipy.special import log_softmax
 
@@ -98,7 +113,7 @@ def _scaling(features: Features, recipe: TextHeadRecipe) -> _Scaling:
     dense, dim = features.dense, (features.dense.shape[1] - 1) // 3
     mean = np.zeros(3 * dim, np.float32)
     width = np.ones(3 * dim, np.float32)
-    towards = dense[:, -1] > 0
+    towards = features.towards
     for columns, rows in ((slice(0, dim), np.ones_like(towards)), (slice(dim, 3 * dim), towards)):
         if rows.any():
             mean[columns] = dense[rows, columns].mean(axis=0)

@@ -9,8 +9,8 @@ import pytest
 
 from services.errors import ModelFailed, ModelUnavailable
 from services.inference.fake import FakeEngine
-from services.inference.features import HashSpace
-from services.inference.heads import TextHead, classify, head_tensors, load_head, probabilities
+from services.inference.features import HashSpace, featurise
+from services.inference.heads import TextHead, classify, head_tensors, load_head, predict, softmax
 from services.inference.values import Priority, Vectors
 from services.registry.manifest import Manifest, Tensors, write
 
@@ -26,7 +26,7 @@ def make_head(**changes: object) -> TextHead:
         "dense": rng.normal(size=(3 * DIM + 1, 2)).astype(np.float32),
         "hashed": rng.normal(size=(SPACE.size, 2)).astype(np.float32),
         "bias": np.zeros(2, np.float32),
-        "temperature": 1.5,
+        "temperatures": (1.5, 2.5),
     }
     return TextHead(**{**parts, **changes})  # type: ignore[arg-type]
 
@@ -67,7 +67,7 @@ def test_another_encoder_is_refused_with_the_remedy(tmp_path: Path) -> None:
         {**head_tensors(make_head()), "bias": np.zeros(3, np.float32)},
         {**head_tensors(make_head()), "hashed": np.zeros((7, 2), np.float16)},
         {**head_tensors(make_head()), "bias": np.array([0, np.nan], np.float32)},
-        {**head_tensors(make_head()), "temperature": np.zeros(1, np.float32)},
+        {**head_tensors(make_head()), "temperatures": np.zeros(2, np.float32)},
     ],
 )
 def test_weights_that_do_not_fit_together_are_refused(tmp_path: Path, tensors: Tensors) -> None:
@@ -88,7 +88,13 @@ def test_vectors_that_are_not_finite_give_an_error_and_no_score(tmp_path: Path) 
 
 
 def test_a_higher_temperature_is_less_sure_of_the_same_answer() -> None:
-    logit = np.array([[2.0, 0.0, -400.0]], np.float32)
-    cool, warm = probabilities(logit)[0], probabilities(logit, 3)[0]
-    assert cool.argmax() == warm.argmax() == 0
-    assert cool[0] > warm[0] > warm[1]
+    features = featurise([("Acme up", None), ("Acme up", "Acme")], FakeEngine(dim=DIM).embed, SPACE)
+    cool, warm = (predict(make_head(temperatures=(1.0, high)), features) for high in (1.0, 5.0))
+    np.testing.assert_array_equal(cool[0], warm[0])
+    assert cool[1].argmax() == warm[1].argmax()
+    assert cool[1].max() > warm[1].max() > 0.5
+
+
+def test_softmax_survives_large_logits() -> None:
+    found = softmax(np.array([[900.0, 0.0, -900.0]], np.float32))
+    np.testing.assert_allclose(found, [[1, 0, 0]], atol=1e-6)

@@ -12,7 +12,7 @@ import pytest
 from services.errors import InvalidInput
 from services.inference.fake import FakeEngine
 from services.inference.features import HashSpace, featurise
-from services.inference.heads import classify, load_head, logits, probabilities
+from services.inference.heads import classify, load_head, logits, predict, softmax
 from services.training.dataset import Example, fingerprint
 from services.training.fine_tune import NamedSet, Trained, fine_tune, register
 from services.training.recipes import text_head
@@ -56,7 +56,7 @@ def test_two_companies_of_one_headline_get_their_own_labels(trained: Trained, en
 def test_the_same_run_gives_the_same_head(trained: Trained, engine: FakeEngine) -> None:
     again = fine_tune(headlines(300), LABELS, engine, recipe=RECIPE)
     np.testing.assert_array_equal(again.head.hashed, trained.head.hashed)
-    assert again.head.temperature == trained.head.temperature
+    assert again.head.temperatures == trained.head.temperatures
 
 
 def test_a_registered_head_answers_as_the_trained_one_did(
@@ -71,7 +71,7 @@ def test_a_registered_head_answers_as_the_trained_one_did(
     pairs = [("Zennor soars on exports", None), ("Zennor plunges on exports", "Zennor")]
     scores = classify(loaded, pairs, engine)
     features = featurise(pairs, engine.embed, trained.head.space)
-    expected = probabilities(logits(trained.head, features), trained.head.temperature)
+    expected = predict(trained.head, features)
     np.testing.assert_allclose(scores.probs, expected, atol=5e-3)
     assert scores.version == f"{manifest.version}+fake-1"
 
@@ -99,10 +99,17 @@ def test_folding_the_scaling_into_the_weights_changes_no_answer(engine: FakeEngi
     np.testing.assert_allclose(logits(other, shifted), logits(head, features), atol=0.02)
 
 
-def test_the_temperature_undoes_overconfidence() -> None:
+def test_temperatures_undo_overconfidence_where_it_is() -> None:
     rng = np.random.default_rng(0)
     honest = rng.normal(size=(4000, 3)).astype(np.float32) * 1.5
-    chances = probabilities(honest)
-    truth = np.array([rng.choice(3, p=row / row.sum()) for row in chances.astype(np.float64)])
-    assert text_head.calibrate(honest * 3, truth) == pytest.approx(3, rel=0.1)
-    assert text_head.calibrate(honest, truth) == pytest.approx(1, rel=0.1)
+    truth = np.array([rng.choice(3, p=row / row.sum()) for row in softmax(honest).astype(np.float64)])
+    towards = np.arange(4000) % 2 == 1
+    boasting = honest * np.where(towards, 3, 1)[:, None].astype(np.float32)
+    assert text_head.calibrate(boasting, truth, towards) == pytest.approx((1, 3), rel=0.1)
+
+
+def test_a_kind_with_too_few_rows_is_calibrated_with_the_others() -> None:
+    logit = np.tile(np.array([[4.0, 0.0]], np.float32), (200, 1))
+    truth = np.array([0, 0, 0, 1] * 50)
+    whole, towards = text_head.calibrate(logit, truth, np.zeros(200, np.bool_))
+    assert whole == towards == pytest.approx(4 / np.log(3), rel=0.01)
