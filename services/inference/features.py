@@ -14,9 +14,10 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import lru_cache
+from itertools import chain, pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -46,6 +47,8 @@ _BORDER = re.compile(
 _LEAST_CLAUSE_WORDS = 2
 _NEAR_BEFORE, _NEAR_AFTER = 5, 6
 _PIECE_LENGTHS = (3, 4, 5)
+_LONGEST_WORD = 40
+"""Characters of a word that are cut into pieces: beyond is no word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,12 +166,12 @@ def _hashed(views: Sequence[_View], space: HashSpace) -> csr_matrix:
     ends = [0]
     for view in views:
         start = 0
-        for found, buckets in (
-            (_grams("w", view.tokens), space.words),
-            (_pieces(view.tokens), space.pieces),
-            (_around(view) if view.clause is not None else (), space.around),
+        for hashes, buckets in (
+            (_hashes(_grams("w", view.tokens)), space.words),
+            (chain.from_iterable(map(_piece_hashes, view.tokens)), space.pieces),
+            (_hashes(_around(view)), space.around),
         ):
-            block = {start + zlib.crc32(feature.encode()) % buckets for feature in found}
+            block = {start + found % buckets for found in hashes}
             columns.extend(sorted(block))
             weights.extend([len(block) ** -0.5] * len(block) if block else ())
             start += buckets
@@ -184,16 +187,23 @@ def _grams(prefix: str, tokens: Sequence[str]) -> Iterable[str]:
     yield from (f"{prefix} {a} {b}" for a, b in pairwise(tokens))
 
 
-def _pieces(tokens: Sequence[str]) -> Iterable[str]:
-    for token in tokens:
-        if token != _MARK:
-            word = f"<{token}>"
-            for n in _PIECE_LENGTHS:
-                yield from (word[i : i + n] for i in range(len(word) - n + 1))
+@lru_cache(maxsize=16_384)
+def _piece_hashes(token: str) -> tuple[int, ...]:
+    """Hashes of a word's pieces; the same few thousand words make up most of the news."""
+    if token == _MARK:
+        return ()
+    word = f"<{token[:_LONGEST_WORD]}>"
+    return tuple(_hashes(word[i : i + n] for n in _PIECE_LENGTHS for i in range(len(word) - n + 1)))
+
+
+def _hashes(names: Iterable[str]) -> Iterator[int]:
+    return (zlib.crc32(name.encode()) for name in names)
 
 
 def _around(view: _View) -> Iterable[str]:
     """The words again, told apart by where they stand: in the clause, before or after, near or anywhere."""
+    if view.clause is None:
+        return
     yield from _grams("text", view.tokens)
     yield from _grams("clause", view.clause_tokens)
     if _MARK not in view.tokens:
