@@ -8,7 +8,7 @@ from celery import shared_task
 from django.db import transaction
 from django.utils import timezone
 
-from recommender import catalogue, learning
+from recommender import catalogue
 from recommender.conf import RecommenderSettings
 from recommender.models import Item
 from services.conf import load
@@ -35,6 +35,8 @@ def embed_items() -> None:
 @shared_task
 def learn_behaviour() -> None:
     """Learn anew which items go together and how much each source counts, when there are new events."""
+    from recommender import learning
+
     now = timezone.now()
     if learning.due(now) and not Item.objects.filter(vec=None).exists():
         histories = learning.learn(get_engine(), storage(), load(RecommenderSettings), now)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 FOLDER = Path(__file__).parent
+INBOX_KEY = "larkmoor"
 
 
 @cache

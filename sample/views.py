@@ -21,12 +21,12 @@ from recommender import events as behaviour
 from recommender.conf import RecommenderSettings
 from recommender.models import Person
 from sample import catalogue_file
+from sample.catalogue_file import INBOX_KEY
 from services.conf import load
 from services.console.storage import storage
 from services.errors import SuiteError
 from services.inference.engine import get_engine
 
-INBOX_KEY = "larkmoor"
 SHOPPER, VISIT = "shop_shopper", "shop_visit"
 EVENTS = {"view", "click", "cart", "purchase", "dislike"}
 

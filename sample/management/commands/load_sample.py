@@ -16,8 +16,7 @@ from chatbot.parsing import MEDIA_TYPES
 from recommender import importing as shop
 from recommender.conf import RecommenderSettings
 from recommender.models import Item
-from sample.catalogue_file import FOLDER
-from sample.views import INBOX_KEY
+from sample.catalogue_file import FOLDER, INBOX_KEY
 from sentiment_monitor import importing, replay
 from sentiment_monitor.models import Recipient, Source, Story
 from services.conf import CoreSettings, load
