@@ -69,6 +69,7 @@ class Command(BaseCommand):
         frame = "─" * (width + 2)
         body = "\n".join(f"│ {line:<{width}} │" for line in lines)
         self.stdout.write(f"\n┌{frame}┐\n{body}\n└{frame}┘\n")
+        self.stdout.flush()  # a log file or a pipe is to have it now
 
 
 def _ensure_operator() -> str | None:
