@@ -11,6 +11,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 from django.db import transaction
@@ -23,6 +24,7 @@ from sentiment_monitor.surge import SurgeReading, SurgeState, advance, freezes, 
 
 PAST_D = 120
 HOUR = timedelta(hours=1)
+_kept: dict[str, Any] = {}
 
 
 def watch(companies: Sequence[Company], model_version: str, settings: MonitorSettings, now: datetime) -> int:
@@ -197,7 +199,24 @@ def _known(
     for reading in Reading.objects.filter(company_id__in=rows, frozen=True, hour__gte=start, hour__lt=day):
         frozen[rows[reading.company_id], _hours_since_1970(reading.hour) - start_h] = True
     past = History(start_h, negative[:, :now_index], total[:, :now_index], exposure[:, :now_index])
-    return history, baseline(history, now_index, surge, shared_profile(past), frozen)
+    return history, _usual((day, tuple(rows), surge), past, frozen, now_index)
+
+
+def _usual(asked: tuple[object, ...], past: History, frozen: np.ndarray, now_index: int) -> Baseline:
+    """What was usual before a day; kept as long as the hours it was learnt from are the same."""
+    digest = hashlib.sha256(
+        past.negative.tobytes() + past.total.tobytes() + past.exposure.tobytes() + frozen.tobytes()
+    ).hexdigest()
+    key = (*asked, digest)
+    if _kept.get("key") != key:
+        surge = asked[-1]
+        assert isinstance(surge, SurgeSettings)
+        _kept["key"], _kept["baseline"] = (
+            key,
+            baseline(past, now_index, surge, shared_profile(past), frozen),
+        )
+    kept: Baseline = _kept["baseline"]
+    return kept
 
 
 def _hours_since_1970(at: datetime) -> int:

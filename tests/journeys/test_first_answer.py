@@ -6,6 +6,7 @@ import re
 import stat
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import expect, sync_playwright
 
 from tests.journeys.conftest import Suite, wait_until
@@ -14,6 +15,7 @@ from tests.requirements import chromium
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-quic"]
 
 
+@pytest.mark.timeout(600)
 def test_a_visitor_gets_a_cited_answer_and_a_second_start_keeps_everything(
     suite: Suite, tmp_path: Path
 ) -> None:

@@ -18,6 +18,7 @@ def hasty(tmp_path: Path) -> Suite:
     return make_suite(tmp_path / "data", CHATBOT_INGEST_LEASE_S="2")
 
 
+@pytest.mark.timeout(600)
 def test_an_ingest_whose_worker_is_killed_is_finished_by_the_next(hasty: Suite) -> None:
     hasty.start()
     try:

@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.journeys.conftest import ROOT, Suite, make_suite, wait_until
 
 WHAT_CAME_OF_IT = (
@@ -44,6 +46,7 @@ PLAYING = (
 )
 
 
+@pytest.mark.timeout(1200)
 def test_the_crisis_warns_once_and_a_killed_worker_changes_nothing(tmp_path: Path) -> None:
     undisturbed = prepared(tmp_path / "a")
     play(undisturbed)
