@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -48,9 +49,17 @@ class Suite:
         """One Ctrl-C; the exit code."""
         assert self.process is not None
         os.killpg(self.process.pid, signal.SIGINT)
-        code = self.process.wait(30)
+        code = self.process.wait(60)
         self.process = None
+        self.sweep()
         return code
+
+    def sweep(self) -> None:
+        """End whatever still runs on this suite's data: a test leaves nothing behind."""
+        for entry in Path("/proc").iterdir():
+            if entry.name.isdigit() and int(entry.name) != os.getpid() and self._is_mine(entry.name):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(entry.name), signal.SIGKILL)
 
     def kill_worker(self) -> None:
         """kill -9 the Celery worker alone."""
@@ -139,3 +148,4 @@ def suite(tmp_path: Path) -> Iterator[Suite]:
     if made.process is not None:
         os.killpg(made.process.pid, signal.SIGKILL)
         made.process.wait(10)
+    made.sweep()
