@@ -62,5 +62,12 @@ export function createComposer({ form, say, announce, onSend }) {
     submit();
   });
   refresh();
-  return { focus: () => box.focus() };
+  return {
+    focus: () => box.focus(),
+    /* The page comes locked: what is written before the parts are joined would not be sent. */
+    unlock: () => {
+      box.readOnly = false;
+      button.disabled = false;
+    },
+  };
 }

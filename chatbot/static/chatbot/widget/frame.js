@@ -85,6 +85,7 @@ const host = connectHost({
     visible = true;
     modal = message.modal === true;
     if (typeof message.pageUrl === "string") chat.pageUrl = message.pageUrl;
+    composer.unlock();
     countUnread(0);
     // On a phone the keyboard would cover the greeting, so the heading gets the focus there.
     // A frame that was hidden cannot take the focus before it is painted again.
@@ -188,4 +189,5 @@ window.addEventListener("online", () => {
 window.addEventListener("offline", showLine);
 
 showLine();
+if (!host.embedded) composer.unlock(); // else with the host's first word, which says where we are
 if (!chat.restore()) $("suggestions").hidden = !$("suggestions").querySelector("button");
