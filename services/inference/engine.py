@@ -9,14 +9,34 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Protocol
 
-from services.inference.values import EncoderInfo, Priority, Vectors
+from services.inference.meters import Report
+from services.inference.values import (
+    ChatMessage,
+    ClassScores,
+    EncoderInfo,
+    GenerateEvent,
+    ModelInfo,
+    Pair,
+    Priority,
+    Relevance,
+    Sampling,
+    Tagged,
+    Vectors,
+)
 
 
 class Engine(Protocol):
-    """Answers from models. Every call is thread-safe and blocks until its answer is there."""
+    """Answers from models. Every call is thread-safe.
+
+    Plain methods block until the answer is there; those that begin with `a` are awaited and hold no
+    thread meanwhile. `deadline_s` counts from the call; what it cuts off is dropped from the queue.
+    All raise ModelUnavailable (not configured, or cannot be loaded), ModelFailed (raised, or gave
+    numbers that are not finite), Overloaded (queue full; nothing was started), DeadlineExceeded,
+    Unavailable (stopped).
+    """
 
     def embed(
         self,
@@ -30,8 +50,99 @@ class Engine(Protocol):
         Returns float32 (n, dim), L2-normalised, in the order of `texts`; an empty text embeds as the
         encoder's answer to the empty string; an empty list gives (0, dim).
         Texts beyond the encoder's `max_tokens` are cut there.
-        Raises ModelUnavailable (cannot be loaded), ModelFailed (raised, or not finite),
-        Overloaded (queue full; nothing was started), DeadlineExceeded.
+        """
+        ...
+
+    async def aembed(
+        self,
+        texts: Sequence[str],
+        *,
+        priority: Priority = Priority.NORMAL,
+        deadline_s: float | None = None,
+    ) -> Vectors:
+        """As `embed`."""
+        ...
+
+    def rerank(
+        self,
+        query: str,
+        texts: Sequence[str],
+        *,
+        priority: Priority = Priority.NORMAL,
+        deadline_s: float | None = None,
+    ) -> Relevance:
+        """Read the query together with each text: a cross-encoder, or without one late interaction.
+
+        A text is cut so that query and text fit the model.
+        """
+        ...
+
+    async def arerank(
+        self,
+        query: str,
+        texts: Sequence[str],
+        *,
+        priority: Priority = Priority.NORMAL,
+        deadline_s: float | None = None,
+    ) -> Relevance:
+        """As `rerank`."""
+        ...
+
+    def classify(
+        self,
+        task: str,
+        pairs: Sequence[Pair],
+        *,
+        priority: Priority = Priority.NORMAL,
+        deadline_s: float | None = None,
+    ) -> ClassScores:
+        """Probabilities by the task's live model, calibrated if that version has a calibration."""
+        ...
+
+    async def aclassify(
+        self,
+        task: str,
+        pairs: Sequence[Pair],
+        *,
+        priority: Priority = Priority.NORMAL,
+        deadline_s: float | None = None,
+    ) -> ClassScores:
+        """As `classify`."""
+        ...
+
+    def tag(
+        self,
+        task: str,
+        texts: Sequence[str],
+        *,
+        priority: Priority = Priority.NORMAL,
+        deadline_s: float | None = None,
+    ) -> Tagged:
+        """Entities by the task's live model. Long texts are read in overlapping pieces, whole."""
+        ...
+
+    async def atag(
+        self,
+        task: str,
+        texts: Sequence[str],
+        *,
+        priority: Priority = Priority.NORMAL,
+        deadline_s: float | None = None,
+    ) -> Tagged:
+        """As `tag`."""
+        ...
+
+    def generate(
+        self,
+        messages: Sequence[ChatMessage],
+        sampling: Sampling = Sampling(),  # noqa: B008 - frozen
+        *,
+        deadline_s: float | None = None,
+    ) -> AsyncGenerator[GenerateEvent]:
+        """Continue a conversation: deltas as they come, then one Finished or Failed.
+
+        Errors before the first event are raised. Closing the generator (`aclose`, or leaving an
+        `aclosing` block) cancels the work. A passed deadline ends the text with Failed.
         """
         ...
 
@@ -39,8 +150,21 @@ class Engine(Protocol):
         """The live encoder's identity; loads it when it is not loaded yet."""
         ...
 
+    def models(self) -> tuple[ModelInfo, ...]:
+        """What this engine serves, the encoder first. Loads nothing."""
+        ...
+
+    def report(self) -> Report:
+        """What it did in the last ten minutes; see `services.inference.meters`."""
+        ...
+
     def warm(self) -> None:
         """Load the live encoder and run one text, so that the first visitor does not wait for it."""
+        ...
+
+    @property
+    def alive(self) -> bool:
+        """False once it is closed or its loop has died: the process is to be ended and started again."""
         ...
 
     def close(self) -> None:
