@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 from services.conf import load
 from services.inference.engine import Engine, configure_engine
 
@@ -12,7 +14,12 @@ def configure() -> None:
 
 
 def _make() -> Engine:
+    from services.console import engine_reports
     from services.inference.conf import InferenceSettings
     from services.inference.local import build_engine
 
-    return build_engine(load(InferenceSettings))
+    engine = build_engine(load(InferenceSettings))
+    role = engine_reports.role_of(sys.argv)
+    if role != "command":
+        engine_reports.start_publishing(engine, role)
+    return engine

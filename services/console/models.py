@@ -1,4 +1,4 @@
-"""Rows the whole suite shares: keys for the API."""
+"""Rows the whole suite shares: keys for the API, processes with an engine."""
 
 from __future__ import annotations
 
@@ -28,3 +28,42 @@ class ApiKey(models.Model):
 
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…)"
+
+
+class EngineProcess(models.Model):
+    """A process that serves with an engine of its own, and what it last said of it.
+
+    `report` is a `services.inference.meters.Report` whose empty moments are left out, `models` a list of
+    `ModelInfo`; both as JSON of the version that wrote them, so readers expect fields to be missing.
+    """
+
+    class Role(models.TextChoices):
+        WEB = "web", _("web")
+        WORKER = "worker", _("worker")
+
+    role = models.CharField(_("role"), max_length=20, choices=Role.choices)
+    host = models.CharField(_("host"), max_length=255)
+    pid = models.PositiveBigIntegerField(_("process id"))
+    started_at = models.DateTimeField(_("engine started at"))
+    seen_at = models.DateTimeField(_("last seen at"), db_index=True)
+    trouble = models.CharField(_("error code"), max_length=60, blank=True)
+    """Why the engine could not be asked at `seen_at`; the report is then an older one."""
+    report = models.JSONField(_("report"), default=dict)
+    models = models.JSONField(_("models"), default=list)
+
+    class Meta:
+        verbose_name = _("process with an engine")
+        verbose_name_plural = _("processes with an engine")
+        ordering = ["role", "host", "pid"]
+        constraints = [
+            models.UniqueConstraint(fields=["role", "host", "pid"], name="console_engine_process_once")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def name(self) -> str:
+        """What people recognise it by: "worker on web-1 (4211)"."""
+        names = {"role": self.get_role_display(), "host": self.host, "pid": self.pid}
+        return str(_("%(role)s on %(host)s (%(pid)d)")) % names
