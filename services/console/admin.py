@@ -1,4 +1,4 @@
-"""The operators' pages on what the suite shares: people and keys."""
+"""The operators' pages on what the suite shares: people, keys, engines."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from django.contrib.auth.admin import UserAdmin as PlainUserAdmin
 from django.contrib.auth.models import Group, User
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.translation import gettext as _
@@ -19,8 +20,8 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from services.console import api_keys
-from services.console.models import ApiKey
+from services.console import api_keys, views
+from services.console.models import ApiKey, EngineProcess
 
 admin.site.unregister(User)
 admin.site.unregister(Group)
@@ -87,3 +88,27 @@ class ApiKeyAdmin(ModelAdmin):  # type: ignore[misc]
     @display(description=gettext_lazy("State"), label={"active": "success", "revoked": "danger"})
     def shown_state(self, key: ApiKey) -> tuple[str, str]:
         return ("revoked", _("revoked")) if key.revoked_at else ("active", _("active"))
+
+
+@admin.register(EngineProcess)
+class EngineProcessAdmin(ModelAdmin):  # type: ignore[misc]
+    """Models → Serving: in the place of a list, the page of what the engines do. Nothing is edited."""
+
+    def get_urls(self) -> list[URLPattern]:
+        return [
+            path("", views.serving_page, name="console_engineprocess_changelist"),
+            path("numbers.json", views.serving_json, name="console_engineprocess_numbers"),
+        ]
+
+    def has_view_permission(self, request: HttpRequest, obj: EngineProcess | None = None) -> bool:
+        """As the other pages of the console: whoever may sign in."""
+        return True
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: EngineProcess | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: EngineProcess | None = None) -> bool:
+        return False

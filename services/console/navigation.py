@@ -98,6 +98,17 @@ NAVIGATION: list[dict[str, Any]] = [
         ],
     },
     {
+        "title": _("Models"),
+        "separator": True,
+        "items": [
+            {
+                "title": _("Serving"),
+                "icon": "speed",
+                "link": reverse_lazy("admin:console_engineprocess_changelist"),
+            },
+        ],
+    },
+    {
         "title": _("Settings"),
         "separator": True,
         "items": [
