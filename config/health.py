@@ -12,7 +12,6 @@ from django.http import HttpRequest, JsonResponse
 from services.console.storage import storage
 from services.errors import SuiteError
 from services.inference.engine import get_engine
-from services.inference.values import Priority
 
 
 def live(request: HttpRequest) -> JsonResponse:
@@ -39,7 +38,7 @@ def _query() -> None:
 
 
 def _embed() -> None:
-    get_engine().embed(["ready"], priority=Priority.INTERACTIVE, deadline_s=5.0)
+    get_engine().probe(deadline_s=5.0)
 
 
 def _checked(check: Callable[[], None]) -> dict[str, Any]:

@@ -15,7 +15,17 @@ from typing import Any
 
 import fsspec
 
+from services.conf import CoreSettings
 from services.errors import InvalidInput, NotFound, StorageFailed
+
+
+def open_storage(core: CoreSettings) -> Storage:
+    """The store at STORAGE_URL, or in DATA_DIR, with its local cache in DATA_DIR."""
+    url = core.storage_url or str(core.data_dir / "files")
+    options = (
+        {"endpoint_url": core.s3_endpoint_url} if url.startswith("s3://") and core.s3_endpoint_url else {}
+    )
+    return Storage(url, core.data_dir / "cache", **options)
 
 
 class Storage:

@@ -162,6 +162,10 @@ class Engine(Protocol):
         """Load the live encoder and run one text, so that the first visitor does not wait for it."""
         ...
 
+    def probe(self, deadline_s: float) -> None:
+        """Really run the encoder once, past any cache, within so many seconds: what `/ready` asks."""
+        ...
+
     @property
     def alive(self) -> bool:
         """False once it is closed or its loop has died: the process is to be ended and started again."""

@@ -26,10 +26,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from scipy.sparse import csr_matrix
 
-    from services.inference.values import Vectors
-
-Pair = tuple[str, str | None]
-"""A text, and the company whose part in it is asked about as the text names it; None: the whole text."""
+    from services.inference.values import Pair, Vectors
 
 _MARK = "@company"
 _STANDS_FOR = "the company"
@@ -91,11 +88,34 @@ def featurise(pairs: Sequence[Pair], embed: Callable[[list[str]], Vectors], spac
 
     `embed` returns float32 (n, dim). A company that its text does not name leaves the text unmarked.
     """
+    reading = read(pairs)
+    return assemble(reading, embed(reading.wordings), space)
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Pairs, read: `wordings` is what has to be embedded, each once."""
+
+    views: list[_View]
+    marked: list[str]
+
+    @property
+    def wordings(self) -> list[str]:
+        """What the encoder is to read."""
+        return [wording.replace(_MARK, _STANDS_FOR) for wording in self.marked]
+
+
+def read(pairs: Sequence[Pair]) -> Reading:
+    """The first half of `featurise`: everything before the encoder."""
     views = [_view(text, company) for text, company in pairs]
-    wordings = list(dict.fromkeys(w for view in views for w in (view.whole, view.clause) if w is not None))
-    vecs = embed([wording.replace(_MARK, _STANDS_FOR) for wording in wordings])
-    row_of = {wording: row for row, wording in enumerate(wordings)}
-    return Features(_dense(views, vecs, row_of), _hashed(views, space))
+    marked = list(dict.fromkeys(w for view in views for w in (view.whole, view.clause) if w is not None))
+    return Reading(views, marked)
+
+
+def assemble(reading: Reading, vecs: Vectors, space: HashSpace) -> Features:
+    """The second half: `vecs` float32 (n, dim) are those of `reading.wordings`."""
+    row_of = {wording: row for row, wording in enumerate(reading.marked)}
+    return Features(_dense(reading.views, vecs, row_of), _hashed(reading.views, space))
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from services.errors import ModelFailed, ModelUnavailable
 from services.inference.engine import Engine
-from services.inference.features import Features, HashSpace, Pair, featurise
-from services.inference.values import ClassScores, Priority
+from services.inference.features import Features, HashSpace, Reading, assemble, read
+from services.inference.values import ClassScores, Pair, Priority, Vectors
 from services.registry import manifest as registry
 from services.registry.manifest import Manifest
 
@@ -47,6 +47,11 @@ class LoadedHead:
 
     head: TextHead
     manifest: Manifest
+
+    @property
+    def version(self) -> str:
+        """The head's and the encoder's; changes whenever the scores would."""
+        return f"{self.manifest.version}+{self.manifest.base_version}"
 
 
 def load_head(folder: Path) -> LoadedHead:
@@ -107,23 +112,33 @@ def classify(
     Raises ModelUnavailable when the live encoder is not the one the head was trained on, ModelFailed when
     a probability is not finite, and what `Engine.embed` raises.
     """
-    head, manifest = loaded.head, loaded.manifest
-    require_encoder(manifest, engine)
-    version = f"{manifest.version}+{manifest.base_version}"
+    require_encoder(loaded.manifest, engine.encoder().version)
     if not pairs:
-        return ClassScores(head.labels, np.empty((0, len(head.labels)), np.float32), version)
-    features = featurise(pairs, lambda texts: engine.embed(texts, priority=priority), head.space)
-    probs = predict(head, features)
+        return nothing(loaded)
+    reading = read(pairs)
+    return answer(loaded, reading, engine.embed(reading.wordings, priority=priority))
+
+
+def answer(loaded: LoadedHead, reading: Reading, vecs: Vectors) -> ClassScores:
+    """The same from pairs that are read and their wordings' vectors. Raises ModelFailed."""
+    head = loaded.head
+    probs = predict(head, assemble(reading, vecs, head.space))
     if not np.isfinite(probs).all():
-        raise ModelFailed(f"The model {manifest.version} gave values that are not finite.")
-    return ClassScores(head.labels, probs, version)
+        raise ModelFailed(f"The model {loaded.manifest.version} gave values that are not finite.")
+    return ClassScores(head.labels, probs, loaded.version)
 
 
-def require_encoder(manifest: Manifest, engine: Engine) -> None:
+def nothing(loaded: LoadedHead) -> ClassScores:
+    """The answer for no pairs."""
+    labels = loaded.head.labels
+    return ClassScores(labels, np.empty((0, len(labels)), np.float32), loaded.version)
+
+
+def require_encoder(manifest: Manifest, live_version: str) -> None:
     """Raise ModelUnavailable unless the live encoder is the one the model was trained on."""
-    live = engine.encoder().version
-    if live != manifest.base_version:
+    if live_version != manifest.base_version:
         raise ModelUnavailable(
-            f"The model {manifest.version} belongs to the encoder {manifest.base_version}, and {live} is "
-            f"live. Set ENCODER back to {manifest.base_name}, or train the model anew on the live encoder."
+            f"The model {manifest.version} belongs to the encoder {manifest.base_version}, and "
+            f"{live_version} is live. Set ENCODER back to {manifest.base_name}, or train the model "
+            "anew on the live encoder."
         )

@@ -11,11 +11,13 @@ from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import Any
 
 from services.errors import SuiteError
-from services.inference.values import Vectors
 
 TokenIds = Sequence[int]
+Answers = Any
+"""What a model gives for texts, one row each: float32 (n, dim), or a list of n arrays (tokens, dim)."""
 
 _WINDOW = 2048
 """Texts that are sorted by length together; older ones first, so that no length ever starves."""
@@ -27,15 +29,15 @@ _SMALLEST_SHARE = 256
 class Call:
     """One submission: rows are filled in as batches finish, then the future is settled, once."""
 
-    vecs: Vectors
+    answers: Answers
     left: int
     deadline: float | None
-    future: Future[Vectors] = field(default_factory=Future)
+    future: Future[Answers] = field(default_factory=Future)
 
     def succeed(self) -> None:
-        """Give the caller its vectors, unless it left."""
+        """Give the caller its answers, unless it left."""
         with suppress(InvalidStateError):
-            self.future.set_result(self.vecs)
+            self.future.set_result(self.answers)
 
     def fail(self, error: SuiteError) -> None:
         """Give the caller the error, unless the call is settled already."""
@@ -45,7 +47,7 @@ class Call:
 
 @dataclass(slots=True, eq=False)
 class Text:
-    """One text of a call and the row its vector goes to."""
+    """One text of a call and the row its answer goes to."""
 
     call: Call
     row: int
@@ -58,6 +60,9 @@ class Line:
     def __init__(self) -> None:
         self._arrived: deque[Text] = deque()
         self._planned: deque[list[Text]] = deque()
+
+    def __bool__(self) -> bool:
+        return bool(self._arrived or self._planned)
 
     def add(self, texts: Sequence[Text]) -> None:
         """Queue texts behind those that wait."""

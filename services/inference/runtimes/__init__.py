@@ -1,15 +1,14 @@
-"""What runs an encoder: one small class each for OpenVINO and torch, behind the `Runtime` Protocol."""
+"""What runs a model: one small class each for OpenVINO and torch, behind the `Runtime` Protocol."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
-
-from services.inference.values import Vectors
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 
 class Runtime(Protocol):
-    """A loaded encoder. `lanes` is how many threads may call `run` at once to keep it busy."""
+    """A loaded model. `lanes` is how many threads may call `run` at once to keep it busy."""
 
     name: str
     device: str
@@ -17,6 +16,22 @@ class Runtime(Protocol):
     token_budget: int
     """Tokens in a batch, padding included, at which this runtime is fastest."""
 
-    def run(self, token_ids: Sequence[Sequence[int]]) -> Vectors:
-        """Token ids of a batch -> float32 (n, dim), L2-normalised, in that order."""
+    def run(self, token_ids: Sequence[Sequence[int]]) -> Any:
+        """Token ids of a batch -> float32 (n, dim), or for a model that answers by token a list of n
+        float32 arrays (tokens, dim); in that order."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How a runtime gets a model: `load(dtype)` makes the torch module (ids, mask) -> one tensor.
+
+    `key` names it in the cache of converted models and changes with its content; `by_token` says that the
+    module answers (n, width, dim), of which padding is cut off again. `dtype` is a torch one, or None.
+    """
+
+    key: str
+    load: Callable[[Any], Any]
+    pad_id: int
+    longest: int
+    by_token: bool = False

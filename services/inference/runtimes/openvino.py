@@ -1,4 +1,4 @@
-"""An encoder in OpenVINO on a CPU: bfloat16 where the CPU has it, one batch per stream.
+"""A model in OpenVINO on a CPU: bfloat16 where the CPU has it, one batch per stream.
 
 The model is converted from torch once and kept in the cache folder; later starts read it from there and
 need neither torch nor transformers. A cached model that is not whole is converted again.
@@ -20,9 +20,8 @@ from typing import Any
 import numpy as np
 import openvino as ov
 
-from services.inference.encoder_files import EncoderFiles
+from services.inference.runtimes import Recipe
 from services.inference.runtimes.padding import pad
-from services.inference.values import Vectors
 from services.logs import get_logger
 
 log = get_logger(__name__)
@@ -40,9 +39,8 @@ class OpenVinoRuntime:
     device = "cpu"
     token_budget = 1024
 
-    def __init__(self, files: EncoderFiles, pad_id: int, cache_dir: Path, threads: int = 0) -> None:
-        self._pad_id = pad_id
-        self._longest = files.max_tokens
+    def __init__(self, recipe: Recipe, cache_dir: Path, threads: int = 0) -> None:
+        self._recipe = recipe
         core = ov.Core()
         options: dict[str, Any] = {
             "PERFORMANCE_HINT": "THROUGHPUT",
@@ -53,31 +51,34 @@ class OpenVinoRuntime:
             options["INFERENCE_PRECISION_HINT"] = "bf16"
         if threads:
             options["INFERENCE_NUM_THREADS"] = threads
-        compiled = core.compile_model(_model(core, files, cache_dir), "CPU", options)
+        compiled = core.compile_model(_model(core, recipe, cache_dir), "CPU", options)
         self.lanes = max(1, int(compiled.get_property("NUM_STREAMS")))
         self._requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
         for _ in range(self.lanes):
             self._requests.put(compiled.create_infer_request())
 
-    def run(self, token_ids: Sequence[Sequence[int]]) -> Vectors:
+    def run(self, token_ids: Sequence[Sequence[int]]) -> Any:
         """As the Protocol says; waits for a free stream."""
-        ids, mask = pad(token_ids, self._pad_id, _PAD_STEP, self._longest)
+        ids, mask = pad(token_ids, self._recipe.pad_id, _PAD_STEP, self._recipe.longest)
         request = self._requests.get()
         try:
             request.infer([ids, mask], share_inputs=True)
-            return np.array(request.get_output_tensor(0).data, np.float32)
+            answers = request.get_output_tensor(0).data
+            if self._recipe.by_token:
+                return [np.array(answers[row, : len(ids)], np.float32) for row, ids in enumerate(token_ids)]
+            return np.array(answers, np.float32)
         finally:
             self._requests.put(request)
 
 
-def _model(core: Any, files: EncoderFiles, cache_dir: Path) -> Any:
-    folder = cache_dir / f"{files.version}-{_FORM}"
+def _model(core: Any, recipe: Recipe, cache_dir: Path) -> Any:
+    folder = cache_dir / f"{recipe.key}-{_FORM}"
     if is_whole(folder):
         try:
             return core.read_model(folder / "encoder.xml")
         except RuntimeError as error:
-            log.warning("cached_model_unreadable", encoder=files.version, reason=str(error)[:200])
-    model = _convert(files)
+            log.warning("cached_model_unreadable", model=recipe.key, reason=str(error)[:200])
+    model = _convert(recipe)
     _keep(model, folder)
     return model
 
@@ -96,22 +97,20 @@ def is_whole(folder: Path) -> bool:
     return whole
 
 
-def _convert(files: EncoderFiles) -> Any:
+def _convert(recipe: Recipe) -> Any:
     """Trace the torch module and read the trace: dynamic batch and width, float32 weights."""
     import torch
     from openvino.frontend import FrontEndManager
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
-    from services.inference.runtimes.torch import load_module
-
-    log.info("encoder_converting", encoder=files.version)
+    log.info("model_converting", model=recipe.key)
     ids = torch.arange(5, 37).reshape(2, 16)
     mask = torch.ones_like(ids)
     mask[1, 9:] = 0
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of tracing; the tests compare the result with the original
         decoder = TorchScriptPythonDecoder(
-            load_module(files), example_input={"input_ids": ids, "attention_mask": mask}
+            recipe.load(torch.float32), example_input={"input_ids": ids, "attention_mask": mask}
         )
     frontend = FrontEndManager().load_by_framework("pytorch")
     return frontend.convert(frontend.load(decoder))

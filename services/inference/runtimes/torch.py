@@ -1,12 +1,15 @@
-"""An encoder in torch: on a GPU in bfloat16, and on a CPU where OpenVINO is not to be had.
+"""A model in torch: on a GPU in bfloat16, and on a CPU where OpenVINO is not to be had.
 
-`SentenceEncoder` (transformer, pooling, L2 norm as one module) is also what OpenVINO's form is made from.
+The modules here (ids, mask -> one tensor) are also what OpenVINO's forms are made from. Weights come from
+safetensors only, and code that lies beside them is never run.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -15,8 +18,9 @@ from torch.nn.functional import normalize
 
 from services.errors import ModelUnavailable
 from services.inference.encoder_files import EncoderFiles
+from services.inference.model_files import ModelFiles
+from services.inference.runtimes import Recipe
 from services.inference.runtimes.padding import pad
-from services.inference.values import Vectors
 
 _PAD_STEP = 8
 
@@ -32,9 +36,7 @@ class SentenceEncoder(torch.nn.Module):
 
     def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
         """Mean over the tokens that are not padding, or the first token's state."""
-        extra = {"token_type_ids": torch.zeros_like(input_ids)} if self._typed else {}
-        states = self.transformer(input_ids=input_ids, attention_mask=attention_mask, **extra)
-        hidden = states.last_hidden_state.float()
+        hidden = self.states(input_ids, attention_mask)
         if self.pooling == "cls":
             pooled = hidden[:, 0]
         else:
@@ -42,26 +44,110 @@ class SentenceEncoder(torch.nn.Module):
             pooled = (hidden * kept).sum(1) / kept.sum(1).clamp(min=1.0)
         return normalize(pooled, dim=1)
 
+    def states(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """The last layer's, float32 (n, width, dim)."""
+        extra = {"token_type_ids": torch.zeros_like(input_ids)} if self._typed else {}
+        found = self.transformer(input_ids=input_ids, attention_mask=attention_mask, **extra)
+        hidden: torch.Tensor = found.last_hidden_state.float()
+        return hidden
+
+
+class TokenStates(torch.nn.Module):
+    """ids, mask: int64 (n, width) -> each token's state, float32 (n, width, dim), L2-normalised."""
+
+    def __init__(self, encoder: SentenceEncoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """For late interaction."""
+        return normalize(self.encoder.states(input_ids, attention_mask), dim=-1)
+
+
+class Logits(torch.nn.Module):
+    """ids, mask: int64 (n, width) -> float32 (n, labels), or (n, width, labels) of a tagger.
+
+    What follows the first `separator` is the second of two texts, for models that tell them apart.
+    """
+
+    def __init__(self, model: Any, separator: int) -> None:
+        super().__init__()
+        self.model = model
+        self.separator = separator
+        typed = "token_type_ids" in inspect.signature(model.forward).parameters
+        self._types = int(getattr(model.config, "type_vocab_size", 0) or 0) if typed else 0
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
+        """The head's own numbers, before any calibration."""
+        extra = {}
+        if self._types > 1:
+            ends = (input_ids == self.separator).to(torch.int64)
+            extra["token_type_ids"] = (ends.cumsum(1) - ends).clamp(max=1) * attention_mask
+        elif self._types == 1:
+            extra["token_type_ids"] = torch.zeros_like(input_ids)
+        found = self.model(input_ids=input_ids, attention_mask=attention_mask, **extra)
+        logits: torch.Tensor = found.logits.float()
+        return logits
+
 
 def load_module(files: EncoderFiles, dtype: torch.dtype = torch.float32) -> SentenceEncoder:
     """The encoder's weights as one module on the CPU. Raises ModelUnavailable when they do not load."""
     from transformers import AutoModel
+
+    with _loading(f"encoder {files.name}", "ENCODER"):
+        return SentenceEncoder(_pretrained(AutoModel, files.folder, dtype), files.pooling).eval()
+
+
+def load_task_module(files: ModelFiles, separator: int, dtype: torch.dtype = torch.float32) -> Logits:
+    """A classifier's, tagger's or reranker's weights, an adapter merged into them.
+
+    Raises ModelUnavailable when they do not load.
+    """
+    from transformers import AutoModelForSequenceClassification, AutoModelForTokenClassification
+
+    kind = AutoModelForTokenClassification if files.kind == "tagger" else AutoModelForSequenceClassification
+    with _loading(f"{files.kind} {files.name}", "its folder"):
+        if files.adapter is None:
+            return Logits(_pretrained(kind, files.folder, dtype), separator).eval()
+        from peft import PeftModel
+
+        base = _pretrained(kind, files.folder, dtype, num_labels=len(files.labels))
+        adapted: Any = PeftModel.from_pretrained(base, str(files.adapter), use_safetensors=True)
+        return Logits(adapted.merge_and_unload(), separator).eval()
+
+
+def _pretrained(kind: Any, folder: Any, dtype: torch.dtype, **options: Any) -> Any:
+    return kind.from_pretrained(
+        folder,
+        dtype=dtype,
+        attn_implementation="sdpa",
+        local_files_only=True,
+        use_safetensors=True,
+        trust_remote_code=False,
+        **options,
+    )
+
+
+@contextmanager
+def _loading(called: str, setting: str) -> Iterator[None]:
+    """Without a progress bar, and with one error for all that transformers may raise."""
     from transformers.utils import logging
 
-    shows_progress = logging.is_progress_bar_enabled()
+    shows_progress, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     try:
-        transformer = AutoModel.from_pretrained(
-            files.folder, dtype=dtype, attn_implementation="sdpa", local_files_only=True
-        )
+        yield
+    except ModelUnavailable:
+        raise
     except Exception as error:
         raise ModelUnavailable(
-            f"The weights of the encoder {files.name} do not load ({type(error).__name__}). Check ENCODER."
+            f"The weights of the {called} do not load ({type(error).__name__}). Check {setting}."
         ) from error
     finally:
+        logging.set_verbosity(verbosity)  # type: ignore[no-untyped-call]
         if shows_progress:
             logging.enable_progress_bar()  # type: ignore[no-untyped-call]
-    return SentenceEncoder(transformer, files.pooling).eval()
 
 
 class TorchRuntime:
@@ -70,7 +156,7 @@ class TorchRuntime:
     name = "torch"
     lanes = 1
 
-    def __init__(self, files: EncoderFiles, pad_id: int, device: str, threads: int = 0) -> None:
+    def __init__(self, recipe: Recipe, device: str, threads: int = 0) -> None:
         if device == "cuda" and not torch.cuda.is_available():
             raise ModelUnavailable(
                 "INFERENCE_DEVICE is cuda, but torch finds no GPU: install a CUDA build, or set cpu."
@@ -79,18 +165,19 @@ class TorchRuntime:
             torch.set_num_threads(threads)
         self.device = device
         self.token_budget = 16_384 if device == "cuda" else 1024
-        self._pad_id = pad_id
-        self._longest = files.max_tokens
+        self._recipe = recipe
+        self._one_at_a_time = threading.Lock()
         dtype = torch.bfloat16 if device == "cuda" else torch.float32
-        self._module = load_module(files, dtype).to(device)
+        self._module = recipe.load(dtype).to(device)
 
-    def run(self, token_ids: Sequence[Sequence[int]]) -> Vectors:
+    def run(self, token_ids: Sequence[Sequence[int]]) -> Any:
         """As the Protocol says."""
-        ids, mask = (
-            torch.from_numpy(part) for part in pad(token_ids, self._pad_id, _PAD_STEP, self._longest)
-        )
-        if self.device == "cuda":
-            ids, mask = (part.pin_memory().to(self.device, non_blocking=True) for part in (ids, mask))
-        with torch.inference_mode():
-            vecs: Vectors = self._module(ids, mask).cpu().numpy().astype(np.float32, copy=False)
-        return vecs
+        padded = pad(token_ids, self._recipe.pad_id, _PAD_STEP, self._recipe.longest)
+        ids, mask = (torch.from_numpy(part) for part in padded)
+        with self._one_at_a_time, torch.inference_mode():
+            if self.device == "cuda":
+                ids, mask = (part.pin_memory().to(self.device, non_blocking=True) for part in (ids, mask))
+            answers = self._module(ids, mask).cpu().numpy().astype(np.float32, copy=False)
+        if self._recipe.by_token:
+            return [answers[row, : len(ids)] for row, ids in enumerate(token_ids)]
+        return answers

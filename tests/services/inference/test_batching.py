@@ -6,12 +6,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
 
 from services.errors import DeadlineExceeded, ModelFailed, Overloaded, Unavailable
-from services.inference.batching import Batcher
+from services.inference.batching import Batcher, Served
 from services.inference.values import Priority, Vectors
 
 WAIT_S = 10.0
@@ -46,13 +47,41 @@ def model() -> GatedModel:
     return GatedModel()
 
 
-@pytest.fixture
-def make(model: GatedModel) -> Iterator[Callable[..., Batcher]]:
-    made: list[Batcher] = []
+class One:
+    """A queue with one model on it."""
 
-    def _make(**changes: object) -> Batcher:
-        options: dict[str, object] = {"dim": 2, "token_budget": 64, "queue_texts": 1000} | changes
-        made.append(Batcher(model, **options))  # type: ignore[arg-type]
+    def __init__(
+        self,
+        model: GatedModel,
+        *,
+        dim: int = 2,
+        token_budget: int = 64,
+        lanes: int = 1,
+        queue_texts: int = 1000,
+        **options: Any,
+    ) -> None:
+        self.batcher = Batcher(queue_texts=queue_texts, **options)
+        self.served = self.batcher.serve(Served("model", model, dim, token_budget, lanes))
+        self.close = self.batcher.close
+
+    def submit(self, token_ids: Sequence[Sequence[int]], **options: Any) -> Future[Any]:
+        return self.batcher.submit(self.served, token_ids, **options)
+
+    @property
+    def alive(self) -> bool:
+        return self.batcher.alive
+
+    @property
+    def waiting(self) -> int:
+        return self.batcher.waiting
+
+
+@pytest.fixture
+def make(model: GatedModel) -> Iterator[Callable[..., One]]:
+    made: list[One] = []
+
+    def _make(**options: Any) -> One:
+        made.append(One(model, **options))
         return made[-1]
 
     yield _make
@@ -61,7 +90,7 @@ def make(model: GatedModel) -> Iterator[Callable[..., Batcher]]:
         batcher.close()
 
 
-def _busy(batcher: Batcher, model: GatedModel) -> Future[Vectors]:
+def _busy(batcher: One, model: GatedModel) -> Future[Vectors]:
     """One text is in the model, so that what comes next has to wait."""
     future = batcher.submit([[99]], priority=Priority.INTERACTIVE)
     model.wait_until_busy()
@@ -69,7 +98,7 @@ def _busy(batcher: Batcher, model: GatedModel) -> Future[Vectors]:
 
 
 def test_answers_come_in_the_order_of_the_texts_whatever_their_lengths(
-    make: Callable[..., Batcher], model: GatedModel
+    make: Callable[..., One], model: GatedModel
 ) -> None:
     model.gate.set()
     token_ids = [[row] * (1 + row * 7 % 30) for row in range(200)]
@@ -79,7 +108,7 @@ def test_answers_come_in_the_order_of_the_texts_whatever_their_lengths(
 
 
 def test_texts_of_many_callers_that_wait_share_one_batch(
-    make: Callable[..., Batcher], model: GatedModel
+    make: Callable[..., One], model: GatedModel
 ) -> None:
     batcher = make()
     first = _busy(batcher, model)
@@ -90,7 +119,7 @@ def test_texts_of_many_callers_that_wait_share_one_batch(
     assert [len(batch) for batch in model.batches] == [1, 10]
 
 
-def test_fifty_threads_each_get_their_own_answers(make: Callable[..., Batcher], model: GatedModel) -> None:
+def test_fifty_threads_each_get_their_own_answers(make: Callable[..., One], model: GatedModel) -> None:
     model.gate.set()
     batcher = make(lanes=2)
 
@@ -105,7 +134,7 @@ def test_fifty_threads_each_get_their_own_answers(make: Callable[..., Batcher], 
 
 
 def test_a_person_waits_for_one_batch_of_a_large_job_at_most(
-    make: Callable[..., Batcher], model: GatedModel
+    make: Callable[..., One], model: GatedModel
 ) -> None:
     batcher = make()
     job = batcher.submit([[1] * 16 for _ in range(100)], priority=Priority.BATCH)
@@ -120,7 +149,7 @@ def test_a_person_waits_for_one_batch_of_a_large_job_at_most(
 
 
 def test_a_model_that_raises_settles_everyone_in_the_batch_and_nobody_else(
-    make: Callable[..., Batcher], model: GatedModel
+    make: Callable[..., One], model: GatedModel
 ) -> None:
     batcher = make()
     model.raises = RuntimeError("out of memory")
@@ -134,7 +163,7 @@ def test_a_model_that_raises_settles_everyone_in_the_batch_and_nobody_else(
     assert batcher.alive
 
 
-def test_a_failing_batch_drops_the_rest_of_its_job(make: Callable[..., Batcher], model: GatedModel) -> None:
+def test_a_failing_batch_drops_the_rest_of_its_job(make: Callable[..., One], model: GatedModel) -> None:
     batcher = make()
     model.raises = RuntimeError("out of memory")
     model.gate.set()
@@ -146,7 +175,7 @@ def test_a_failing_batch_drops_the_rest_of_its_job(make: Callable[..., Batcher],
 
 
 def test_numbers_that_are_not_finite_fail_their_caller_alone(
-    make: Callable[..., Batcher], model: GatedModel
+    make: Callable[..., One], model: GatedModel
 ) -> None:
     batcher = make()
     _busy(batcher, model)
@@ -160,14 +189,14 @@ def test_numbers_that_are_not_finite_fail_their_caller_alone(
 
 
 def test_an_answer_of_the_wrong_shape_is_a_failure_of_the_model(
-    make: Callable[..., Batcher], model: GatedModel
+    make: Callable[..., One], model: GatedModel
 ) -> None:
     model.gate.set()
     with pytest.raises(ModelFailed):
         make(dim=3).submit([[1]]).result(WAIT_S)
 
 
-def test_texts_whose_deadline_passed_are_not_run(make: Callable[..., Batcher], model: GatedModel) -> None:
+def test_texts_whose_deadline_passed_are_not_run(make: Callable[..., One], model: GatedModel) -> None:
     now = [100.0]
     batcher = make(clock=lambda: now[0])
     _busy(batcher, model)
@@ -181,7 +210,7 @@ def test_texts_whose_deadline_passed_are_not_run(make: Callable[..., Batcher], m
     assert [1] not in [ids for batch in model.batches for ids in batch]
 
 
-def test_what_a_caller_cancelled_is_not_run(make: Callable[..., Batcher], model: GatedModel) -> None:
+def test_what_a_caller_cancelled_is_not_run(make: Callable[..., One], model: GatedModel) -> None:
     batcher = make()
     _busy(batcher, model)
     batcher.submit([[1]]).cancel()
@@ -191,7 +220,7 @@ def test_what_a_caller_cancelled_is_not_run(make: Callable[..., Batcher], model:
 
 
 def test_a_full_queue_refuses_with_the_time_to_come_back_and_keeps_what_it_has(
-    make: Callable[..., Batcher], model: GatedModel
+    make: Callable[..., One], model: GatedModel
 ) -> None:
     batcher = make(queue_texts=8)
     _busy(batcher, model)
@@ -204,7 +233,7 @@ def test_a_full_queue_refuses_with_the_time_to_come_back_and_keeps_what_it_has(
     assert kept.result(WAIT_S).shape == (5, 2)
 
 
-def test_the_last_quarter_of_the_queue_is_for_people(make: Callable[..., Batcher], model: GatedModel) -> None:
+def test_the_last_quarter_of_the_queue_is_for_people(make: Callable[..., One], model: GatedModel) -> None:
     batcher = make(queue_texts=8)
     _busy(batcher, model)
     batcher.submit([[n] for n in range(6)], priority=Priority.BATCH)
@@ -216,7 +245,7 @@ def test_the_last_quarter_of_the_queue_is_for_people(make: Callable[..., Batcher
 
 
 def test_a_call_that_was_let_in_may_go_on_when_the_queue_is_full(
-    make: Callable[..., Batcher], model: GatedModel
+    make: Callable[..., One], model: GatedModel
 ) -> None:
     batcher = make(queue_texts=4)
     _busy(batcher, model)
@@ -227,14 +256,14 @@ def test_a_call_that_was_let_in_may_go_on_when_the_queue_is_full(
 
 
 def test_a_call_larger_than_the_queue_is_taken_when_nothing_else_waits(
-    make: Callable[..., Batcher], model: GatedModel
+    make: Callable[..., One], model: GatedModel
 ) -> None:
     model.gate.set()
     assert make(queue_texts=4).submit([[n] for n in range(50)]).result(WAIT_S).shape == (50, 2)
 
 
 def test_closing_settles_who_waits_and_lets_the_running_batch_finish(
-    make: Callable[..., Batcher], model: GatedModel
+    make: Callable[..., One], model: GatedModel
 ) -> None:
     batcher = make()
     running = _busy(batcher, model)
@@ -252,7 +281,7 @@ def test_closing_settles_who_waits_and_lets_the_running_batch_finish(
 
 
 def test_the_death_of_the_loop_is_seen_and_leaves_nobody_waiting(
-    make: Callable[..., Batcher], model: GatedModel
+    make: Callable[..., One], model: GatedModel
 ) -> None:
     batcher = make()
     model.raises = SystemExit("asked for inside the model")
@@ -268,12 +297,12 @@ def test_the_death_of_the_loop_is_seen_and_leaves_nobody_waiting(
         batcher.submit([[2]])
 
 
-def test_nothing_asked_is_answered_at_once(make: Callable[..., Batcher], model: GatedModel) -> None:
+def test_nothing_asked_is_answered_at_once(make: Callable[..., One], model: GatedModel) -> None:
     assert make().submit([]).result(0).shape == (0, 2)
     assert model.batches == []
 
 
-def test_lanes_run_side_by_side(make: Callable[..., Batcher], model: GatedModel) -> None:
+def test_lanes_run_side_by_side(make: Callable[..., One], model: GatedModel) -> None:
     batcher = make(lanes=2)
     futures = [batcher.submit([[n]]) for n in (1, 2)]
     model.wait_until_busy()
@@ -283,7 +312,7 @@ def test_lanes_run_side_by_side(make: Callable[..., Batcher], model: GatedModel)
     assert [future.result(WAIT_S)[0, 0] for future in futures] == [1, 2]
 
 
-def test_one_text_is_not_held_back_to_fill_a_batch(make: Callable[..., Batcher], model: GatedModel) -> None:
+def test_one_text_is_not_held_back_to_fill_a_batch(make: Callable[..., One], model: GatedModel) -> None:
     model.gate.set()
     batcher = make()
     batcher.submit([[1]]).result(WAIT_S)

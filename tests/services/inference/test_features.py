@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from services.inference.fake import FakeEngine
-from services.inference.features import Features, HashSpace, Pair, featurise
+from services.inference.features import Features, HashSpace, featurise
+from services.inference.values import Pair
 
 SPACE = HashSpace(words=4096, pieces=2048, around=4096)
 DIM = 32

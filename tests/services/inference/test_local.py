@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from services.errors import DeadlineExceeded, ModelUnavailable, Overloaded, Unavailable
-from services.inference import local
+from services.inference import current, local, serving
 from services.inference.conf import DEFAULT_ENCODER, InferenceSettings
 from services.inference.encoder_files import find_encoder
 from services.inference.loading import LoadedEncoder, load_encoder
@@ -154,7 +154,7 @@ def test_threads_that_ask_at_once_load_the_encoder_once(
         loads.append(1)
         return load_encoder(settings)
 
-    monkeypatch.setattr(local, "load_encoder", counted)
+    monkeypatch.setattr(serving, "load_encoder", counted)
     engine = LocalEngine(cpu_settings(model_cache))
     with ThreadPoolExecutor(8) as pool:
         versions = set(pool.map(lambda _: engine.encoder().version, range(8)))
@@ -172,13 +172,13 @@ def test_a_load_that_failed_is_not_tried_again_at_once(
         tries.append(1)
         raise ModelUnavailable("Check ENCODER.")
 
-    monkeypatch.setattr(local, "load_encoder", failing)
+    monkeypatch.setattr(serving, "load_encoder", failing)
     engine = LocalEngine(cpu_settings(tmp_path))
     for _ in range(5):
         with pytest.raises(ModelUnavailable, match="ENCODER"):
             engine.embed(["hello"])
     assert len(tries) == 1
-    monkeypatch.setattr(local, "_RETRY_LOAD_S", 0.0)
+    monkeypatch.setattr(current, "_RETRY_LOAD_S", 0.0)
     with pytest.raises(ModelUnavailable):
         engine.embed(["hello"])
     assert len(tries) == 2
