@@ -72,7 +72,8 @@ def error_of(status: int, headers: Mapping[str, str]) -> SuiteError:
         )
     if status in (400, 413, 422):
         return InvalidInput(
-            f"The model's server refused the request (status {status}): it may be too long for the model."
+            f"The model's server refused the request (status {status}): too long for the model, "
+            "or not the model that it serves (GENERATOR)."
         )
     if status == 429:
         wait_s = _retry_after_s(headers.get("retry-after", ""))
