@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 
-from services.conf import load
+from services.conf import CoreSettings, load
+from services.console.storage import storage
 from services.inference.engine import Engine, configure_engine
+from services.registry.store import ModelStore
 
 
 def configure() -> None:
@@ -16,9 +18,15 @@ def configure() -> None:
 def _make() -> Engine:
     from services.console import engine_reports
     from services.inference.conf import InferenceSettings
+    from services.inference.dying import end_process
     from services.inference.local import build_engine
 
-    engine = build_engine(load(InferenceSettings))
+    engine = build_engine(
+        load(InferenceSettings),
+        store=ModelStore(storage()),
+        redis_url=load(CoreSettings).redis_url,
+        on_death=end_process,
+    )
     role = engine_reports.role_of(sys.argv)
     if role != "command":
         engine_reports.start_publishing(engine, role)

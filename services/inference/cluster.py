@@ -4,8 +4,8 @@
 
 A replica is one engine behind the same HTTP doors as `services.inference.server`, with the settings of its
 node's environment. Ray starts replicas when requests queue up, starts anew what dies, and exchanges replicas
-one by one when the file is deployed again with other settings. A task's model that is promoted in the registry
-is followed by every replica on its own, without a restart.
+one by one when the file is deployed again with other settings. A task's model that is promoted in the
+registry is followed by every replica on its own, without a restart.
 Knows nothing of what runs inside: that is `server.build_app`.
 """
 
@@ -69,5 +69,3 @@ def build(args: dict[str, str]) -> Any:
     """The application, for `import_path: services.inference.cluster:build`."""
     application: Any = Inference.bind()
     return application
-
-

@@ -13,8 +13,6 @@ import argparse
 import asyncio
 import hmac
 import math
-import os
-import signal
 import sys
 import threading
 import time
@@ -39,7 +37,7 @@ from services.errors import (
     TooLarge,
     Unavailable,
 )
-from services.inference import metrics, wire
+from services.inference import dying, metrics, wire
 from services.inference.conf import InferenceSettings
 from services.inference.engine import Engine
 from services.inference.local import build_engine
@@ -54,7 +52,6 @@ log = get_logger(__name__)
 _SMALL_TEXTS = 16
 """Below this a request is answered without looking whether its caller is still there."""
 _READY_S = 5.0
-_DIE_AFTER_S = 10.0
 
 T = TypeVar("T")
 Handler = Callable[[Request], Awaitable[Response]]
@@ -296,7 +293,9 @@ def serve(settings: InferenceSettings, core: CoreSettings) -> int:
     settings = settings.model_copy(update={"inference_url": ""})
     require_key_beyond_this_machine(settings)
     storage = open_storage(core)
-    engine = build_engine(settings, store=ModelStore(storage), redis_url=core.redis_url, on_death=end_process)
+    engine = build_engine(
+        settings, store=ModelStore(storage), redis_url=core.redis_url, on_death=dying.end_process
+    )
     log.info("inference_server", host=settings.inference_host, port=settings.inference_port)
     uvicorn.run(
         build_app(engine, settings),
@@ -309,7 +308,7 @@ def serve(settings: InferenceSettings, core: CoreSettings) -> int:
         timeout_keep_alive=75,
         timeout_graceful_shutdown=10,
     )
-    return 1 if _DIED.is_set() else 0
+    return 1 if dying.died() else 0
 
 
 def require_key_beyond_this_machine(settings: InferenceSettings) -> None:
@@ -320,16 +319,6 @@ def require_key_beyond_this_machine(settings: InferenceSettings) -> None:
             f"INFERENCE_API_KEY: a server on {settings.inference_host} needs a key. "
             "Set one of at least 16 characters, or set INFERENCE_HOST=127.0.0.1."
         )
-
-
-_DIED = threading.Event()
-
-
-def end_process() -> None:
-    """A loop that died takes its process along, in good order if possible: it is to be started anew."""
-    _DIED.set()
-    threading.Timer(_DIE_AFTER_S, os._exit, args=(1,)).start()
-    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def main() -> None:

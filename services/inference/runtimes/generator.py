@@ -53,7 +53,7 @@ class LocalGenerator:
             self._tokenizer: Any = AutoTokenizer.from_pretrained(
                 folder, local_files_only=True, trust_remote_code=False
             )
-            self._model: Any = AutoModelForCausalLM.from_pretrained(
+            model: Any = AutoModelForCausalLM.from_pretrained(
                 folder,
                 dtype=torch.bfloat16 if device == "cuda" else torch.float32,
                 attn_implementation="sdpa",
@@ -65,7 +65,7 @@ class LocalGenerator:
             raise ModelUnavailable(
                 f"The generator {name} does not load ({type(error).__name__}). Check GENERATOR."
             ) from error
-        self._model.to(torch.device(device)).eval()
+        self._model: Any = model.to(device).eval()
         self._device = device
         self._window = int(getattr(self._model.config, "max_position_embeddings", 0) or 2048)
         self._version = version
