@@ -94,10 +94,10 @@ class VectorCache:
     def _keep(self, vecs: Mapping[bytes, Vectors]) -> None:
         with self._lock:
             for key, vec in vecs.items():
-                if key not in self._kept:
-                    self._bytes += vec.nbytes + _ROW_COST
+                if (old := self._kept.pop(key, None)) is not None:
+                    self._bytes -= old.nbytes + _ROW_COST
+                self._bytes += vec.nbytes + _ROW_COST
                 self._kept[key] = vec
-                self._kept.move_to_end(key)
             while self._bytes > self._limit:
                 _, old = self._kept.popitem(last=False)
                 self._bytes -= old.nbytes + _ROW_COST

@@ -7,6 +7,7 @@ so that percentiles are right to about a tenth, whatever the load. Knows nothing
 
 from __future__ import annotations
 
+import asyncio
 import math
 import threading
 import time
@@ -112,7 +113,7 @@ class Meter:
         code = ""
         try:
             yield
-        except GeneratorExit:  # a reader that left is not an error
+        except (GeneratorExit, asyncio.CancelledError):  # a caller that left is not an error
             raise
         except BaseException as error:
             code = error.code if isinstance(error, SuiteError) else type(error).__name__

@@ -49,24 +49,25 @@ class _Once(Collector):
         yield GaugeMetricFamily("trefoil_inference_lanes", "Batches run at once.", value=report.lanes)
         yield GaugeMetricFamily("trefoil_inference_alive", "1 while the loop works.", value=report.alive)
         yield self._latency()
-        yield from self._served()
+        yield self._served()
 
     def _latency(self) -> Metric:
         seen, buckets = 0, []
-        for at, edge in enumerate(EDGES_S):
+        for at, edge in enumerate(EDGES_S[:-1]):
             seen += self._report.latency_bins.get(at, 0)
             buckets.append((f"{edge:.6g}", float(seen)))
-        buckets.append(("+Inf", float(seen)))
+        buckets.append(("+Inf", float(sum(self._report.latency_bins.values()))))
         found = HistogramMetricFamily("trefoil_inference_call_seconds", "Seconds a call took.")
         found.add_metric([], buckets, self._report.latency_sum_s)
         return found
 
-    def _served(self) -> Iterator[Metric]:
+    def _served(self) -> Metric:
+        """One family for all of them: a name may be introduced only once in the format."""
+        found = InfoMetricFamily("trefoil_inference_model", "A model that is served.")
         for model in self._models:
-            info = InfoMetricFamily("trefoil_inference_model", "A model that is served.")
             told = {"task": model.task, "kind": model.kind, "name": model.name, "version": model.version}
-            info.add_metric([], {**told, "runtime": model.runtime, "loaded": str(model.loaded).lower()})
-            yield info
+            found.add_metric([], {**told, "runtime": model.runtime, "loaded": str(model.loaded).lower()})
+        return found
 
 
 def _counted(name: str, what: str, label: str, values: dict[str, int]) -> Metric:

@@ -13,26 +13,32 @@ import argparse
 import asyncio
 import hmac
 import math
+import signal
 import sys
 import threading
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import asdict
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import orjson
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from services.conf import CoreSettings, load
 from services.errors import (
     InvalidInput,
+    MalformedRequest,
     Misconfigured,
+    ModelFailed,
     NotAuthenticated,
+    NotFound,
     SuiteError,
     TooLarge,
     Unavailable,
@@ -41,7 +47,7 @@ from services.inference import dying, metrics, wire
 from services.inference.conf import InferenceSettings
 from services.inference.engine import Engine
 from services.inference.local import build_engine
-from services.inference.values import EncoderInfo, GenerateEvent, Priority
+from services.inference.values import EncoderInfo, Failed, GenerateEvent, ModelInfo, Priority
 from services.inference.writing import awrite
 from services.logs import configure, get_logger
 from services.registry.store import ModelStore
@@ -85,9 +91,10 @@ def build_app(engine: Engine, settings: InferenceSettings, *, warm: bool = True)
             get("/v1/models", doors.models),
             get("/stats", doors.stats),
             get("/metrics", doors.metrics),
-            Route("/live", doors.live),
-            Route("/ready", doors.ready),
+            Route("/live", doors.guarded(doors.live, with_key=False)),
+            Route("/ready", doors.guarded(doors.ready, with_key=False)),
         ],
+        exception_handlers={HTTPException: _no_such_door},
         lifespan=lifespan,
     )
 
@@ -103,12 +110,13 @@ class _Doors:
         self._deadline_s = settings.inference_deadline_s
         self._loaded = False
 
-    def guarded(self, handler: Handler) -> Handler:
+    def guarded(self, handler: Handler, *, with_key: bool = True) -> Handler:
         """The key is asked for first; every way out is an answer."""
 
         async def endpoint(request: Request) -> Response:
             try:
-                self._require_key(request)
+                if with_key:
+                    self._require_key(request)
                 return await handler(request)
             except SuiteError as problem:
                 return _problem(problem)
@@ -136,14 +144,14 @@ class _Doors:
     async def rerank(self, request: Request) -> Response:
         body = await self._body(request)
         query, given = wire.required(body, "query"), wire.documents(body, self._most_texts)
-        top_n = body.get("top_n") or len(given)
+        top_n = len(given) if body.get("top_n") is None else body["top_n"]
         if not isinstance(top_n, int) or top_n < 1:
             raise InvalidInput("top_n is a number from 1 on.", field="top_n")
         priority, deadline_s = self._terms(request)
         found = await self._while_there(
             request, len(given), self._engine.arerank(query, given, priority=priority, deadline_s=deadline_s)
         )
-        wire.require_model(body, found.version, *self._names("rerank"))
+        wire.require_model(body, found.version, *await self._names("rerank"))
         return Response(
             wire.reranked(found, given, top_n, body.get("return_documents") is True), media_type=wire.JSON
         )
@@ -160,7 +168,7 @@ class _Doors:
 
     async def tag(self, request: Request) -> Response:
         body = await self._body(request)
-        task, given = wire.required(body, "task"), wire.texts(body, "input", self._most_texts)
+        task, given = wire.required(body, "task"), wire.texts(body, "input", self._most_texts, least=0)
         priority, deadline_s = self._terms(request)
         found = await self._while_there(
             request, len(given), self._engine.atag(task, given, priority=priority, deadline_s=deadline_s)
@@ -171,7 +179,8 @@ class _Doors:
     async def chat(self, request: Request) -> Response:
         body = await self._body(request)
         asked = wire.chat_request(body)
-        wire.require_model(body, *self._names("generate"))
+        names = await self._names("generate")
+        wire.require_model(body, *names)
         _, deadline_s = self._terms(request)
         name, now = f"chatcmpl-{uuid.uuid4().hex}", int(time.time())
         if not asked.stream:
@@ -182,19 +191,18 @@ class _Doors:
             )
             return Response(wire.chat_answer(text, end, name, now), media_type=wire.JSON)
         events = self._engine.generate(asked.messages, asked.sampling, deadline_s=deadline_s)
-        first = await anext(events)  # what fails before the first event is still an error with a status
-        version = next(iter(self._names("generate")), "")
-        lines = _lines(first, events, lambda e: wire.chat_chunk(e, name, now, version, asked.include_usage))
-        return StreamingResponse(
-            lines,
-            media_type="text/event-stream",
-            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+        # what fails before the first event is still an error with a status
+        first = await self._while_there(request, _SMALL_TEXTS, _first(events))
+        version = next(iter(names), "")
+        return _Events(
+            events,
+            _lines(first, events, lambda e: wire.chat_chunk(e, name, now, version, asked.include_usage)),
         )
 
     async def models(self, request: Request) -> Response:
-        found = self._engine.models()
-        loaded = any(model.loaded for model in found if model.kind == "encoder")
-        return Response(wire.models(found, self._engine.encoder() if loaded else None), media_type=wire.JSON)
+        found = await self._models()
+        info = self._engine.encoder() if _has_encoder(found) else None
+        return Response(wire.models(found, info), media_type=wire.JSON)
 
     async def stats(self, request: Request) -> Response:
         found = asdict(self._engine.report())
@@ -202,7 +210,7 @@ class _Doors:
         return Response(orjson.dumps(found), media_type=wire.JSON)
 
     async def metrics(self, request: Request) -> Response:
-        found = metrics.exposition(self._engine.report(), self._engine.models())
+        found = metrics.exposition(self._engine.report(), await self._models())
         return Response(found, media_type="text/plain; version=0.0.4; charset=utf-8")
 
     async def live(self, request: Request) -> Response:
@@ -214,7 +222,7 @@ class _Doors:
     async def ready(self, request: Request) -> Response:
         """200 when a text was really embedded just now."""
         try:
-            if not any(model.loaded for model in self._engine.models()):
+            if not _has_encoder(await self._models()):
                 raise Unavailable("The encoder is still loading.")
             await asyncio.to_thread(self._engine.probe, _READY_S)
         except SuiteError as problem:
@@ -265,8 +273,12 @@ class _Doors:
             self._loaded = True
         return self._engine.encoder()
 
-    def _names(self, task: str) -> list[str]:
-        mine = (model for model in self._engine.models() if model.task == task)
+    async def _models(self) -> tuple[ModelInfo, ...]:
+        """In a thread: a registry may have to be read for it."""
+        return await asyncio.to_thread(self._engine.models)
+
+    async def _names(self, task: str) -> list[str]:
+        mine = [model for model in await self._models() if model.task == task]
         return [name for model in mine for name in (model.version, model.name)]
 
     async def _while_there(self, request: Request, texts: int, work: Awaitable[T]) -> T:
@@ -290,6 +302,7 @@ def serve(settings: InferenceSettings, core: CoreSettings) -> int:
     """Serve until told to stop; the exit status, 1 when the engine's loop died."""
     import uvicorn
 
+    signal.signal(signal.SIGTERM, _leave)  # uvicorn sends itself, once it has stopped, what stopped it
     settings = settings.model_copy(update={"inference_url": ""})
     require_key_beyond_this_machine(settings)
     storage = open_storage(core)
@@ -308,7 +321,7 @@ def serve(settings: InferenceSettings, core: CoreSettings) -> int:
         timeout_keep_alive=75,
         timeout_graceful_shutdown=10,
     )
-    return 1 if dying.died() else 0
+    return _status()
 
 
 def require_key_beyond_this_machine(settings: InferenceSettings) -> None:
@@ -347,16 +360,59 @@ def _warm(engine: Engine) -> None:
 async def _lines(
     first: GenerateEvent, rest: AsyncGenerator[GenerateEvent], write: Callable[[GenerateEvent], bytes]
 ) -> AsyncGenerator[bytes]:
-    async with aclosing(rest):
+    try:
         yield write(first)
         async for event in rest:
             yield write(event)
+    except SuiteError as problem:
+        yield write(Failed(problem.code, problem.detail))
+    except Exception:
+        log.exception("text_broke_off")
+        yield write(Failed(SuiteError.code, SuiteError.title))
+
+
+async def _first(events: AsyncGenerator[GenerateEvent]) -> GenerateEvent:
+    async for event in events:
+        return event
+    raise ModelFailed("The text broke off.")
+
+
+class _Events(StreamingResponse):
+    """Server-sent events; however it ends, the text's writer is told at once that nobody reads on."""
+
+    def __init__(self, events: AsyncGenerator[GenerateEvent], lines: AsyncGenerator[bytes]) -> None:
+        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+        super().__init__(lines, media_type="text/event-stream", headers=headers)
+        self._events, self._lines = events, lines
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with aclosing(self._events), aclosing(self._lines):
+            await super().__call__(scope, receive, send)
+
+
+def _has_encoder(found: Sequence[ModelInfo]) -> bool:
+    return any(model.loaded for model in found if model.kind == "encoder")
+
+
+def _status() -> int:
+    return 1 if dying.died() else 0
+
+
+def _leave(*_: object) -> NoReturn:
+    sys.exit(_status())
 
 
 async def _left(request: Request) -> None:
     """Until the caller has gone."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
+
+
+async def _no_such_door(_: Request, error: Exception) -> Response:
+    """An address or a method that is not served, in the same shape as every other error."""
+    status = getattr(error, "status_code", 500)
+    problem = NotFound("There is nothing at this address.") if status == 404 else MalformedRequest()
+    return Response(wire.error(problem), status, getattr(error, "headers", None), wire.JSON)
 
 
 def _problem(problem: SuiteError) -> Response:

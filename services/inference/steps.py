@@ -16,7 +16,7 @@ from collections.abc import Callable, Generator
 from concurrent.futures import Executor, Future
 from typing import Any, TypeVar
 
-from services.errors import DeadlineExceeded
+from services.errors import DeadlineExceeded, Unavailable
 
 T = TypeVar("T")
 Steps = Generator["Future[Any]", Any, T]
@@ -48,10 +48,14 @@ def run(steps: Steps[T], deadline: float | None) -> T:
 
 async def arun(steps: Steps[T], deadline: float | None, pool: Executor, *, heavy: bool) -> T:
     """As `run`, awaiting. A caller that is cancelled takes its waiting texts off the queue."""
-    loop = asyncio.get_running_loop()
+    stepping: Future[tuple[bool, Any]] | None = None
 
     async def step(work: Callable[[], Any]) -> tuple[bool, Any]:
-        return await loop.run_in_executor(pool, _stepped, work) if heavy else _stepped(work)
+        nonlocal stepping
+        if not heavy:
+            return _stepped(work)
+        stepping = _submitted(pool, work)
+        return await asyncio.wrap_future(stepping)
 
     try:
         done, found = await step(lambda: next(steps))
@@ -65,7 +69,17 @@ async def arun(steps: Steps[T], deadline: float | None, pool: Executor, *, heavy
         result: T = found
         return result
     finally:
-        steps.close()
+        if stepping is None:
+            steps.close()
+        else:  # a thread may be in the midst of a step: it is closed when that is over
+            stepping.add_done_callback(lambda _: steps.close())
+
+
+def _submitted(pool: Executor, work: Callable[[], Any]) -> Future[tuple[bool, Any]]:
+    try:
+        return pool.submit(_stepped, work)
+    except RuntimeError as error:
+        raise Unavailable("The inference service is shutting down.") from error
 
 
 def _stepped(work: Callable[[], Any]) -> tuple[bool, Any]:

@@ -18,10 +18,10 @@ class StopFilter:
         if self._over:
             return "", True
         text = self._held + piece
-        found = [at for stop in self._stops if (at := text.find(stop)) >= 0]
-        if found:
+        found = [(at + len(stop), at) for stop in self._stops if (at := text.find(stop)) >= 0]
+        if found:  # the one that was complete first, as if the text had come letter by letter
             self._held, self._over = "", True
-            return text[: min(found)], True
+            return text[: min(found)[1]], True
         keep = max((_overlap(text, stop) for stop in self._stops), default=0)
         self._held = text[len(text) - keep :]
         return text[: len(text) - keep], False

@@ -66,13 +66,13 @@ def parse(data: bytes) -> Body:
     return found
 
 
-def texts(body: Body, field: str, most: int) -> list[str]:
-    """One string or a list of strings, at least one. Raises InvalidInput, naming the field."""
+def texts(body: Body, field: str, most: int, least: int = 1) -> list[str]:
+    """One string or a list of strings, `least` to `most`. Raises InvalidInput, naming the field."""
     found = body.get(field)
     if isinstance(found, str):
         return [found]
-    if not isinstance(found, list) or not found:
-        raise InvalidInput(f"{field} is a string or a list of at least one.", field=field)
+    if not isinstance(found, list) or len(found) < least:
+        raise InvalidInput(f"{field} is a string or a list of at least {least}.", field=field)
     _require_few(found, field, most)
     for at, text in enumerate(found):
         if not isinstance(text, str):
@@ -93,11 +93,11 @@ def documents(body: Body, most: int) -> list[str]:
 
 
 def pairs(body: Body, most: int) -> list[Pair]:
-    """Strings, or objects with `text` and, for what is asked about in it, `towards`."""
+    """Strings, or objects with `text` and, for what is asked about in it, `towards`; a list may be empty."""
     found = body.get("input")
     found = [found] if isinstance(found, str | dict) else found
-    if not isinstance(found, list) or not found:
-        raise InvalidInput("input is a text or a list of at least one.", field="input")
+    if not isinstance(found, list):
+        raise InvalidInput("input is a text or a list of texts.", field="input")
     _require_few(found, "input", most)
     read: list[Pair] = []
     for at, one in enumerate(found):
@@ -111,31 +111,31 @@ def pairs(body: Body, most: int) -> list[Pair]:
 
 
 def required(body: Body, field: str) -> str:
-    """A string that must be there."""
+    """A string that must be there; it may be empty."""
     found = body.get(field)
-    if not isinstance(found, str) or not found:
-        raise InvalidInput(f"{field} is missing.", field=field)
+    if not isinstance(found, str):
+        raise InvalidInput(f"{field} is a string.", field=field)
     return found
 
 
 def encoding(body: Body) -> Literal["float", "base64"]:
     """How vectors are written."""
     found = body.get("encoding_format") or "float"
-    if found not in {"float", "base64"}:
+    if found not in ("float", "base64"):
         raise InvalidInput("encoding_format is float or base64.", field="encoding_format")
     return cast(Literal["float", "base64"], found)
 
 
 def require_dim(body: Body, dim: int) -> None:
     """Raises InvalidInput when other dimensions are asked for than the encoder has."""
-    if body.get("dimensions") not in {None, dim}:
+    if body.get("dimensions") not in (None, dim):
         raise InvalidInput(f"This encoder has {dim} dimensions and no fewer.", field="dimensions")
 
 
 def require_model(body: Body, *known: str) -> None:
     """Raises NotFound when a model is named that is not one of these."""
     named = body.get("model")
-    if named and named not in {*known, "default"}:
+    if named and named not in (*known, "default"):
         raise NotFound(
             f"There is no model {str(named)[:80]!r} here; GET /v1/models lists them.", field="model"
         )
@@ -146,7 +146,7 @@ def chat_request(body: Body) -> ChatRequest:
     found = body.get("messages")
     if not isinstance(found, list) or not found:
         raise InvalidInput("messages is a list of at least one.", field="messages")
-    if body.get("n") not in {None, 1}:
+    if body.get("n") not in (None, 1):
         raise InvalidInput("n is 1: one answer is written.", field="n")
     stop = body.get("stop") or []
     stop = [stop] if isinstance(stop, str) else stop
@@ -158,11 +158,11 @@ def chat_request(body: Body) -> ChatRequest:
     return ChatRequest(
         tuple(_message(one, at) for at, one in enumerate(found)),
         Sampling(
-            max_tokens=int(_number(body, most, 512, 1, 1_000_000)),
+            max_tokens=_whole(body, most, 512, 1, 1_000_000),
             temperature=_number(body, "temperature", 0.0, 0.0, 2.0),
             top_p=_number(body, "top_p", 1.0, 0.0, 1.0),
             stop=tuple(stop),
-            seed=None if seed is None else int(_number(body, "seed", 0, -(2**63), 2**63 - 1)),
+            seed=None if seed is None else _whole(body, "seed", 0, -(2**63), 2**63 - 1),
         ),
         stream=body.get("stream") is True,
         include_usage=isinstance(options, dict) and options.get("include_usage") is True,
@@ -305,7 +305,8 @@ def _usage(end: Finished) -> dict[str, int]:
 
 def _message(found: Any, at: int) -> ChatMessage:
     field = "messages"
-    if not isinstance(found, dict) or found.get("role") not in _ROLES:
+    role = found.get("role") if isinstance(found, dict) else None
+    if not isinstance(role, str) or role not in _ROLES:
         raise InvalidInput(f"messages[{at}] needs a role: system, user or assistant.", field=field)
     content = found.get("content")
     if isinstance(content, list):
@@ -313,7 +314,7 @@ def _message(found: Any, at: int) -> ChatMessage:
         content = "".join(parts) if all(isinstance(part, str) for part in parts) else None  # type: ignore[arg-type]
     if not isinstance(content, str):
         raise InvalidInput(f"messages[{at}].content is text, or parts of text.", field=field)
-    return ChatMessage(_ROLES[found["role"]], content)
+    return ChatMessage(_ROLES[role], content)
 
 
 def _number(body: Body, field: str, default: float, least: float, most: float) -> float:
@@ -323,6 +324,13 @@ def _number(body: Body, field: str, default: float, least: float, most: float) -
     if isinstance(found, bool) or not isinstance(found, int | float) or not least <= found <= most:
         raise InvalidInput(f"{field} is a number from {least:g} to {most:g}.", field=field)
     return found
+
+
+def _whole(body: Body, field: str, default: int, least: int, most: int) -> int:
+    found = _number(body, field, default, least, most)
+    if found != int(found):
+        raise InvalidInput(f"{field} is a whole number.", field=field)
+    return int(found)
 
 
 def _require_few(found: Sequence[Any], field: str, most: int) -> None:

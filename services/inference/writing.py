@@ -6,13 +6,11 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import aclosing
 
-from services.errors import DeadlineExceeded, ModelFailed, Overloaded, SuiteError, Unavailable
+from services.errors import ModelFailed, every_error
 from services.inference.engine import Engine
 from services.inference.values import ChatMessage, Delta, Failed, Finished, Sampling
 
-_ERRORS: dict[str, type[SuiteError]] = {
-    error.code: error for error in (DeadlineExceeded, ModelFailed, Overloaded, Unavailable)
-}
+_ERRORS = {error.code: error for error in every_error()}
 
 
 async def awrite(
