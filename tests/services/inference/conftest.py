@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from services.inference.conf import InferenceSettings
 from services.inference.local import LocalEngine
+
+if TYPE_CHECKING:
+    from tests.services.inference.live_server import LiveServer
 
 
 @pytest.fixture(scope="session")
@@ -25,6 +28,15 @@ def local_engine(model_cache: Path) -> Iterator[LocalEngine]:
     engine.warm()
     yield engine
     engine.close()
+
+
+@pytest.fixture(scope="session")
+def real_server(local_engine: LocalEngine) -> Iterator[LiveServer]:
+    """A server over the encoder as it is shipped."""
+    from tests.services.inference.live_server import live_server
+
+    with live_server(local_engine) as server:
+        yield server
 
 
 def cpu_settings(cache: Path, **changes: Any) -> InferenceSettings:

@@ -528,22 +528,17 @@ def test_a_whole_text_is_written_with_its_usage(fake: LiveServer) -> None:
 # the default encoder
 
 
-@pytest.fixture(scope="session")
-def real(local_engine: LocalEngine) -> Iterator[LiveServer]:
-    """A server over the encoder as it is shipped."""
-    with live_server(local_engine) as server:
-        yield server
-
-
-def test_a_megabyte_in_one_text_is_cut_and_embedded(real: LiveServer, local_engine: LocalEngine) -> None:
+def test_a_megabyte_in_one_text_is_cut_and_embedded(
+    real_server: LiveServer, local_engine: LocalEngine
+) -> None:
     text = "Where is my parcel? " * 52_429
     assert len(text) > 2**20
-    found = _vecs(real.client.post(EMBED, json={"input": text}))
+    found = _vecs(real_server.client.post(EMBED, json={"input": text}))
     assert float(found[0] @ local_engine.embed([text])[0]) > 0.999
-    assert _works(real)
+    assert _works(real_server)
 
 
-def test_late_interaction_ranks_by_meaning_over_http(real: LiveServer) -> None:
+def test_late_interaction_ranks_by_meaning_over_http(real_server: LiveServer) -> None:
     documents = ["The sky is blue today.", "Your package has not arrived yet."]
     body = {"query": "Where is my parcel?", "documents": documents}
-    assert real.client.post("/rerank", json=body).json()["results"][0]["index"] == 1
+    assert real_server.client.post("/rerank", json=body).json()["results"][0]["index"] == 1
