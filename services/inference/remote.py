@@ -1,8 +1,9 @@
 """The Engine Protocol from afar: inference servers asked over HTTP, one after the other when one fails.
 
 Calls are spread over the servers in turn. What is idempotent (everything but a text that has begun) is asked
-again elsewhere when a server cannot be reached, breaks off or says it is not available, and once more after a
-jittered pause, until the deadline. A server that keeps failing is left alone for a while.
+again elsewhere when a server cannot be reached, breaks off or says it is not available, and again after
+jittered pauses, a few times, within the deadline. A server that cannot be reached is left alone for a while;
+when that is all of them, a call waits some seconds for one to come back.
 """
 
 from __future__ import annotations
@@ -65,6 +66,8 @@ _ROUNDS = 4
 _PAUSE_S = 0.25
 _INFO_FOR_S = 5.0
 _CONNECT_S = 3.0
+_WAIT_FOR_CIRCUITS_S = 6.0
+"""How long a call waits in all while every server is left alone: a little more than a server's restart."""
 _BEYOND_DEADLINE_S = 2.0
 """How much longer than the server we wait: its own word on the deadline is to arrive."""
 _ERRORS = {error.code: error for error in every_error()}
@@ -156,8 +159,11 @@ class RemoteEngine:
                 async with gate:
                     return await self._arun("/v1/embeddings", _embed_body(part), priority, until)
 
-            async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(one(part)) for part in _parts(texts)]
+            try:
+                async with asyncio.TaskGroup() as group:
+                    tasks = [group.create_task(one(part)) for part in _parts(texts)]
+            except ExceptionGroup as failures:
+                raise failures.exceptions[0] from failures  # callers know one error, not groups of them
             return self._vectors([task.result() for task in tasks], texts)
 
     def rerank(
@@ -426,7 +432,10 @@ class RemoteEngine:
     def _asking(self, method: str, path: str, body: bytes, priority: Priority, until: float) -> Asking:
         """Which server to ask next, and when to stop; knows nothing of how a request is made."""
         last: SuiteError = Unavailable("The inference servers are not reached.")
-        for round_ in range(_ROUNDS):
+        wait_until = min(until, time.monotonic() + _WAIT_FOR_CIRCUITS_S)
+        round_ = 0
+        while round_ < _ROUNDS:
+            closed_for_s: list[float] = []
             for server in self._in_turn():
                 left_s = until - time.monotonic()
                 if left_s <= 0:
@@ -445,17 +454,25 @@ class RemoteEngine:
                                 return found.content
                             last = _error(found)
                         else:
-                            attempt.failed()
+                            if isinstance(found, httpx.ConnectError | httpx.TimeoutException):
+                                attempt.failed()  # a connection that broke off says nothing of the next one
                             last = Unavailable("An inference server was not reached or broke off.")
                             last.__cause__ = found
-                except CircuitOpen:
+                except CircuitOpen as circuit:
+                    closed_for_s.append(circuit.retry_after_s)
                     continue
                 if not _may_pass(last):
                     raise last
             if isinstance(last, Overloaded):
                 raise last  # all of them: the caller is to know when to come back
             pause_s = random.uniform(0.5, 1.0) * _PAUSE_S * 2**round_
-            if round_ < _ROUNDS - 1 and time.monotonic() + pause_s < until:
+            if len(closed_for_s) == len(self._servers):  # nobody was asked: that is no round
+                pause_s = min(closed_for_s) + random.uniform(0.5, 1.0) * _PAUSE_S
+                if time.monotonic() + pause_s > wait_until:
+                    raise last
+            else:
+                round_ += 1
+            if round_ < _ROUNDS and time.monotonic() + pause_s < until:
                 yield _Pause(pause_s)
         raise last
 
