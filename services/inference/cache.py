@@ -58,7 +58,9 @@ class VectorCache:
         """Whether looking up may take a network round trip."""
         return self._shared is not None
 
-    def __len__(self) -> int:
+    @property
+    def count(self) -> int:
+        """Vectors kept here now. No `__len__`: a cache that is still empty is not to be taken for none."""
         return len(self._kept)
 
     @staticmethod
@@ -104,11 +106,12 @@ class VectorCache:
 
     def _read(self, keys: Sequence[bytes], dim: int) -> dict[int, Vectors]:
         answers = self._ask(lambda redis: redis.mget([b"trefoil:vec:" + key for key in keys])) or []
-        return {
+        found = {
             at: np.frombuffer(data, np.float32)
             for at, data in enumerate(answers)
             if isinstance(data, bytes) and len(data) == 4 * dim
         }
+        return {at: vec for at, vec in found.items() if np.isfinite(vec).all()}
 
     def _write(self, vecs: Mapping[bytes, Vectors]) -> None:
         def put(redis: Any) -> None:
