@@ -4,8 +4,8 @@
 
 A replica is one engine behind the same HTTP doors as `services.inference.server`, with the settings of its
 node's environment. Ray starts replicas when requests queue up, starts anew what dies, and exchanges replicas
-one by one when the file is deployed again with other settings. A task's model that is promoted in the
-registry is followed by every replica on its own, without a restart.
+one by one when the file is deployed again with another environment (`env_vars`; raising ROLLOUT is enough).
+A task's model that is promoted in the registry is followed by every replica on its own, without a restart.
 Knows nothing of what runs inside: that is `server.build_app`.
 """
 
@@ -20,7 +20,7 @@ from services.conf import CoreSettings, load
 from services.inference.conf import InferenceSettings
 from services.inference.engine import Engine, configure_engine, get_engine
 from services.inference.local import build_engine
-from services.inference.server import build_app
+from services.inference.server import build_app, require_key_beyond_this_machine
 from services.logs import configure
 from services.registry.store import ModelStore
 from services.storage import open_storage
@@ -34,7 +34,8 @@ def _make_engine() -> Engine:
 
 
 def _settings() -> InferenceSettings:
-    return load(InferenceSettings).model_copy(update={"inference_url": ""})
+    settings: InferenceSettings = load(InferenceSettings)
+    return settings.model_copy(update={"inference_url": ""})
 
 
 def _app() -> Any:
@@ -48,7 +49,7 @@ def _app() -> Any:
 class Inference:
     """One replica. Options (how many, on what) come from the file that is deployed."""
 
-    async def __init__(self) -> None:
+    async def __init__(self) -> None:  # type: ignore[misc]  # Ray awaits it
         core = load(CoreSettings)
         configure(core.log_level, core.log_format)
         configure_engine(_make_engine)
@@ -61,11 +62,13 @@ class Inference:
             raise RuntimeError("the inference loop has stopped")
         await asyncio.to_thread(engine.probe, _PROBE_S)
 
-    def reconfigure(self, user_config: dict[str, Any]) -> None:
-        """`user_config` only has to change for Ray to exchange the replicas; it holds nothing we read."""
-
 
 def build(args: dict[str, str]) -> Any:
-    """The application, for `import_path: services.inference.cluster:build`."""
-    application: Any = Inference.bind()
-    return application
+    """The application, for `import_path: services.inference.cluster:build`.
+
+    Raises Misconfigured when strangers could ask it: INFERENCE_HOST, beside `http_options: host` in the file,
+    is not of this machine, and there is no INFERENCE_API_KEY.
+    """
+    require_key_beyond_this_machine(_settings())
+    deployment: Any = Inference
+    return deployment.bind()

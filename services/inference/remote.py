@@ -391,7 +391,7 @@ class RemoteEngine:
                         step.url,
                         content=step.content,
                         headers=dict(step.headers),
-                        timeout=httpx.Timeout(step.timeout_s, connect=_CONNECT_S),
+                        timeout=httpx.Timeout(step.timeout_s, connect=min(_CONNECT_S, step.timeout_s)),
                     )
                 except httpx.HTTPError as error:
                     found = error
@@ -422,7 +422,7 @@ class RemoteEngine:
                         step.url,
                         content=step.content,
                         headers=dict(step.headers),
-                        timeout=httpx.Timeout(step.timeout_s, connect=_CONNECT_S),
+                        timeout=httpx.Timeout(step.timeout_s, connect=min(_CONNECT_S, step.timeout_s)),
                     )
                 except httpx.HTTPError as error:
                     found = error
@@ -438,7 +438,7 @@ class RemoteEngine:
             closed_for_s: list[float] = []
             for server in self._in_turn():
                 left_s = until - time.monotonic()
-                if left_s <= 0:
+                if left_s < 0.001:  # what is left is told in milliseconds
                     raise DeadlineExceeded("The inference servers did not answer in time.") from last
                 headers = {
                     "X-Trefoil-Priority": priority.name.lower(),

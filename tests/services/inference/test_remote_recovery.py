@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from services.errors import ModelFailed, Unavailable
+from services.errors import DeadlineExceeded, ModelFailed, Unavailable
 from services.inference import wire
 from services.inference.conf import InferenceSettings
 from services.inference.fake import FakeEngine
@@ -97,3 +97,11 @@ def test_servers_that_stay_down_are_told_of_long_before_a_long_deadline() -> Non
         engine.embed(["one"], deadline_s=60)
     assert time.monotonic() - started < 10.0
     engine.close()
+
+
+def test_a_deadline_of_less_than_a_millisecond_has_passed_and_is_no_bad_input() -> None:
+    with live_server(FakeEngine()) as live:
+        engine = engine_for(live.url)
+        with pytest.raises(DeadlineExceeded):
+            engine.embed(["one"], deadline_s=0.0004)
+        engine.close()
