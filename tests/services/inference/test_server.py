@@ -373,7 +373,7 @@ def test_fifty_callers_at_once_each_get_their_own_vectors(local: LiveServer) -> 
     threads = {thread.name for thread in threading.enumerate()}
 
     def ask(n: int) -> bool:
-        texts = [f"{n}: {word}" for word in ("one", "two", "three")][: 1 + n % 3]
+        texts = [f"number {n}"]
         with httpx.Client(base_url=local.url, timeout=60, trust_env=False) as client:
             barrier.wait(30)
             found = _vecs(
@@ -493,7 +493,8 @@ def test_a_reader_that_leaves_in_mid_stream_stops_the_writer() -> None:
     writer = Writer()
     with live_server(writer) as server:
         with server.client.stream("POST", CHAT, json=_chat(True)) as response:
-            assert "one" in next(response.iter_lines())
+            lines = response.iter_lines()  # kept: when it goes, the connection goes
+            assert "one" in next(lines)
             assert not writer.stopped.is_set()
         assert writer.stopped.wait(30)
         assert server.tasks_left() == 0
