@@ -79,7 +79,7 @@ class LocalEngine:
         on_death: Callable[[], None] | None = None,
     ) -> None:
         self._meter = Meter()
-        self._cache = cache or VectorCache(0)
+        self._cache = VectorCache(0) if cache is None else cache
         self._batcher = Batcher(
             queue_texts=settings.inference_queue_texts, meter=self._meter, on_death=on_death
         )

@@ -7,7 +7,7 @@ come in overlapping windows: a word that two of them read is taken from the one 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from services.inference.values import Entity
 
 Floats = NDArray[np.float32]
 _NOTHING = {"O", ""}
+_PREFIXES = {"B-", "I-"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,26 +36,30 @@ def entities(
     words: list[dict[int, _Word]] = [{} for _ in range(count)]
     for window, logit in zip(windows, logits, strict=True):
         known = words[window.row]
-        for word in _words(window, _softmax(logit / temperature), labels):
-            if word.start not in known or word.depth > known[word.start].depth:
-                known[word.start] = word
-    return tuple(_joined([found[start] for start in sorted(found)]) for found in words)
+        for word_id, word in _words(window, _softmax(logit / temperature), labels).items():
+            known[word_id] = _whole(known[word_id], word) if word_id in known else word
+    return tuple(_joined([found[word_id] for word_id in sorted(found)]) for found in words)
 
 
-def _words(window: Window, probs: Floats, labels: Sequence[str]) -> list[_Word]:
-    found: list[_Word] = []
-    last: int | None = None
-    size = len(window.ids)
+def _words(window: Window, probs: Floats, labels: Sequence[str]) -> dict[int, _Word]:
+    """Each word by its number in the text; a window's edge may have cut the first and the last."""
+    found: dict[int, _Word] = {}
+    last = len(window.ids) - 1
     for at, ((start, end), word_id) in enumerate(zip(window.offsets, window.word_ids, strict=True)):
         if word_id is None or start == end:
-            last = None
-        elif word_id == last and found:
-            found[-1] = _Word(found[-1].start, end, found[-1].label, found[-1].score, found[-1].depth)
+            continue
+        if word_id in found:
+            found[word_id] = replace(found[word_id], end=end)
         else:
             best = int(probs[at].argmax())
-            found.append(_Word(start, end, labels[best], float(probs[at, best]), min(at, size - 1 - at)))
-            last = word_id
+            found[word_id] = _Word(start, end, labels[best], float(probs[at, best]), min(at, last - at))
     return found
+
+
+def _whole(one: _Word, other: _Word) -> _Word:
+    """A word that two windows read, the earlier one first: what the deeper reading says of all of it."""
+    said = other if other.depth > one.depth else one
+    return replace(said, start=min(one.start, other.start), end=max(one.end, other.end))
 
 
 def _joined(words: Sequence[_Word]) -> tuple[Entity, ...]:
@@ -63,7 +68,7 @@ def _joined(words: Sequence[_Word]) -> tuple[Entity, ...]:
     scores: list[float] = []
     continues = ""
     for word in words:
-        prefix, _, kind = word.label.rpartition("-")
+        prefix, _, kind = word.label.partition("-") if word.label[:2] in _PREFIXES else ("", "", word.label)
         if word.label in _NOTHING:
             continues = ""
         elif found and kind == continues and prefix != "B":

@@ -1,4 +1,4 @@
-"""Classifiers, taggers, rerankers, adapters and generators: loaded from folders or the registry, and served."""
+"""Classifiers, taggers, rerankers, adapters, generators: loaded from folders or the registry, and served."""
 
 from __future__ import annotations
 
