@@ -48,6 +48,8 @@ class Served:
     dim: int | None
     token_budget: int
     lanes: int = 1
+    packed_up_to: int = 0
+    """Texts of so many tokens need not be of one length to share a batch."""
     running: int = 0
     lines: dict[Priority, Line] = field(default_factory=lambda: {priority: Line() for priority in Priority})
 
@@ -76,7 +78,11 @@ class Batcher:
         self._waiting_tokens = 0
         self._tokens_per_s = 0.0
         self._stopped = ""
-        self._changed = threading.Condition()
+        lock = threading.RLock()
+        self._changed = threading.Condition(lock)
+        """Lanes wait here for work."""
+        self._settled = threading.Condition(lock)
+        """A model that is retired waits here for its last batch."""
         self._lanes: list[threading.Thread] = []
 
     @property
@@ -139,7 +145,7 @@ class Batcher:
             self._waiting += len(token_ids)
             self._waiting_tokens += sum(map(len, token_ids))
             self._meter.queue(self._waiting)
-            self._changed.notify_all()
+            self._changed.notify(len(token_ids))
         return call.future
 
     def close(self) -> None:
@@ -170,7 +176,9 @@ class Batcher:
                     self._answer(model, batch)
                 with self._changed:
                     model.running -= 1
-                    self._changed.notify_all()
+                    if self._waiting:
+                        self._changed.notify()
+                    self._settled.notify_all()
         except BaseException as error:  # a bug, or an exit asked for inside the model
             log.exception("inference_lane_died", error=type(error).__name__)
             self._stop(_DIED, under_way=batch)
@@ -185,7 +193,8 @@ class Batcher:
                     for model in self._models:
                         if model.running >= model.lanes:
                             continue
-                        batch = model.lines[priority].next_batch(model.token_budget, model.lanes)
+                        line = model.lines[priority]
+                        batch = line.next_batch(model.token_budget, model.lanes, model.packed_up_to)
                         if batch is not None:
                             return model, self._taken(model, batch)
                 self._changed.wait()
@@ -246,7 +255,7 @@ class Batcher:
 
     def _drop_when_idle(self, model: Served) -> None:
         with self._changed:
-            self._changed.wait_for(lambda: self._stopped or not _has_work(model))
+            self._settled.wait_for(lambda: self._stopped or not _has_work(model))
             self._models = [other for other in self._models if other is not model]
 
     def _stop(self, reason: str, under_way: Sequence[Text] = ()) -> None:
@@ -256,6 +265,7 @@ class Batcher:
             waiting = [*under_way, *(text for line in lines for text in line.clear())]
             self._waiting = self._waiting_tokens = 0
             self._changed.notify_all()
+            self._settled.notify_all()
         for call in _calls(waiting):
             call.fail(Unavailable(reason))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from services.errors import ModelUnavailable, SuiteError
 from services.inference.conf import InferenceSettings
 from services.inference.encoder_files import EncoderFiles, find_encoder
 from services.inference.model_files import Kind, ModelFiles, find_model
-from services.inference.runtimes import Recipe, Runtime
+from services.inference.runtimes import Packing, Recipe, Runtime
 from services.inference.tokenising import Tokeniser
 from services.inference.values import EncoderInfo, ModelInfo
 from services.logs import get_logger
@@ -51,7 +52,13 @@ def load_encoder(settings: InferenceSettings) -> LoadedEncoder:
 
         return load_module(files, dtype)
 
-    recipe = Recipe(files.version, load, tokenise.pad_id, files.max_tokens)
+    def load_packed(dtype: Any) -> Any:
+        from services.inference.runtimes.torch import PackedStates, load_module
+
+        return PackedStates(load_module(files, dtype))
+
+    packing = Packing(f"{files.version}-packed", load_packed, files.pooling)
+    recipe = Recipe(files.version, load, tokenise.pad_id, files.max_tokens, packing=packing)
     runtime = _warmed(recipe, tokenise, f"encoder {files.name}", settings)
     info = EncoderInfo(
         files.name,
@@ -68,6 +75,9 @@ def load_encoder(settings: InferenceSettings) -> LoadedEncoder:
 
 def load_token_states(encoder: LoadedEncoder, settings: InferenceSettings) -> Runtime:
     """The same encoder, answering each token's state (n, width, dim), L2-normalised."""
+    shared: Callable[[], Runtime | None] | None = getattr(encoder.runtime, "token_states", None)
+    if shared is not None and (view := shared()) is not None:
+        return view
     started = time.perf_counter()
     files, tokenise = encoder.files, encoder.tokenise
 

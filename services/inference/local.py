@@ -39,9 +39,10 @@ from services.inference.values import (
 )
 from services.registry.store import ModelStore
 
-_CHUNK_TEXTS = 1024
-"""A large call is tokenised and queued in pieces of this many texts, so that its memory stays bounded."""
-_CHUNKS_AHEAD = 2
+_CHUNK_TEXTS = 256
+"""A large call is tokenised and queued in pieces of this many texts: the models begin while it goes on, and
+its memory stays bounded."""
+_CHUNKS_AHEAD = 6
 _HEAVY_CHARS = 20_000
 """Texts longer than this in all are tokenised in a thread, so that an event loop is not held up."""
 _POOL_THREADS = 16

@@ -23,6 +23,8 @@ _WINDOW = 2048
 """Texts that are sorted by length together; older ones first, so that no length ever starves."""
 _SMALLEST_SHARE = 256
 """Tokens under which a batch is not split to keep another lane busy."""
+_PACKING_WASTE = 1.04
+"""What rows hold besides their texts, on average."""
 
 
 @dataclass(slots=True, eq=False)
@@ -68,11 +70,11 @@ class Line:
         """Queue texts behind those that wait."""
         self._arrived.extend(texts)
 
-    def next_batch(self, budget: int, lanes: int) -> list[Text] | None:
+    def next_batch(self, budget: int, lanes: int, packed_up_to: int = 0) -> list[Text] | None:
         """Take the next batch; None when nothing waits."""
         if not self._planned and self._arrived:
             window = list(islice(self._arrived, _WINDOW))
-            self._planned.extend(plan(window, budget, lanes))
+            self._planned.extend(plan(window, budget, lanes, packed_up_to))
             for _ in window:
                 self._arrived.popleft()
         return self._planned.popleft() if self._planned else None
@@ -85,16 +87,29 @@ class Line:
         return texts
 
 
-def plan(texts: Sequence[Text], budget: int, lanes: int) -> list[list[Text]]:
+def plan(texts: Sequence[Text], budget: int, lanes: int, packed_up_to: int = 0) -> list[list[Text]]:
     """Cut texts into batches, shortest first; longest length times texts stays within the budget.
 
-    A text longer than the budget is a batch of its own. Work for one batch is shared out over the lanes.
+    Texts of up to `packed_up_to` tokens share rows, whatever their lengths: they stay in the order they came,
+    and what is counted is their tokens. A text longer than the budget is a batch of its own. Work for one
+    batch is shared out over the lanes.
     """
     share = -(-sum(len(text.ids) for text in texts) // lanes)
     budget = min(budget, max(share, _SMALLEST_SHARE))
+    packed = [text for text in texts if len(text.ids) <= packed_up_to]
+    apart = sorted((text for text in texts if len(text.ids) > packed_up_to), key=lambda text: len(text.ids))
     batches: list[list[Text]] = [[]]
-    for text in sorted(texts, key=lambda text: len(text.ids)):
+    tokens = 0
+    for text in packed:
+        if batches[-1] and (tokens + len(text.ids)) * _PACKING_WASTE > budget:
+            batches.append([])
+            tokens = 0
+        batches[-1].append(text)
+        tokens += len(text.ids)
+    if batches[-1]:
+        batches.append([])
+    for text in apart:
         if batches[-1] and (len(batches[-1]) + 1) * len(text.ids) > budget:
             batches.append([])
         batches[-1].append(text)
-    return batches
+    return [batch for batch in batches if batch]

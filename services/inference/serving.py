@@ -191,7 +191,7 @@ class ServedModels:
 
     def _served(self, name: str, runtime: Runtime, dim: int | None) -> Served:
         budget = self._settings.inference_token_budget or runtime.token_budget
-        return Served(name, runtime.run, dim, budget, runtime.lanes)
+        return Served(name, runtime.run, dim, budget, runtime.lanes, runtime.packed_up_to)
 
     def _which_reranker(self) -> str:
         name = self._settings.reranker

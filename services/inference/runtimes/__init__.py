@@ -15,6 +15,8 @@ class Runtime(Protocol):
     lanes: int
     token_budget: int
     """Tokens in a batch, padding included, at which this runtime is fastest."""
+    packed_up_to: int
+    """Texts of so many tokens share rows, so that they need not be of one length; 0 if none do."""
 
     def run(self, token_ids: Sequence[Sequence[int]]) -> Any:
         """Token ids of a batch -> float32 (n, dim), or for a model that answers by token a list of n
@@ -35,3 +37,19 @@ class Recipe:
     pad_id: int
     longest: int
     by_token: bool = False
+    packing: Packing | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Packing:
+    """Another form of the same model: `load(dtype)` makes (ids, places) -> states (rows, width, dim), for
+    texts that share rows (`packing.py`). It raises PackingRefused for a model that does not allow it.
+    """
+
+    key: str
+    load: Callable[[Any], Any]
+    pooling: str
+
+
+class PackingRefused(Exception):
+    """The model's answers would change."""

@@ -19,7 +19,8 @@ from torch.nn.functional import normalize
 from services.errors import ModelUnavailable
 from services.inference.encoder_files import EncoderFiles
 from services.inference.model_files import ModelFiles
-from services.inference.runtimes import Recipe
+from services.inference.runtimes import PackingRefused, Recipe
+from services.inference.runtimes.packing import PACKED_UP_TO, STRIDE, pack, pooled
 from services.inference.runtimes.padding import pad
 
 _PAD_STEP = 8
@@ -50,6 +51,53 @@ class SentenceEncoder(torch.nn.Module):
         found = self.transformer(input_ids=input_ids, attention_mask=attention_mask, **extra)
         hidden: torch.Tensor = found.last_hidden_state.float()
         return hidden
+
+
+class PackedStates(torch.nn.Module):
+    """ids, places: int64 (rows, width), see `packing.py` -> states float32 (rows, width, dim).
+
+    Raises PackingRefused for a transformer that takes no positions, or whose answers would not be the same.
+    """
+
+    def __init__(self, encoder: SentenceEncoder) -> None:
+        super().__init__()
+        self.transformer = encoder.transformer
+        takes = inspect.signature(self.transformer.forward).parameters
+        self._typed = "token_type_ids" in takes
+        table = getattr(getattr(self.transformer, "embeddings", None), "position_embeddings", None)
+        if "position_ids" not in takes or not isinstance(table, torch.nn.Embedding):
+            raise PackingRefused("positions are not embedded")
+        self._first = 0 if table.padding_idx is None else int(table.padding_idx) + 1
+        self._require_same(encoder)
+
+    def forward(self, input_ids: torch.Tensor, places: torch.Tensor) -> torch.Tensor:
+        """Every token sees the tokens of its own text only."""
+        text = places // STRIDE
+        same = text[:, None, :, None] == text[:, None, None, :]
+        extra = {"token_type_ids": torch.zeros_like(input_ids)} if self._typed else {}
+        found = self.transformer(
+            input_ids=input_ids,
+            attention_mask=torch.where(same, 0.0, -1e4),
+            position_ids=places % STRIDE + self._first,
+            **extra,
+        )
+        hidden: torch.Tensor = found.last_hidden_state.float()
+        return hidden
+
+    def _require_same(self, encoder: SentenceEncoder) -> None:
+        texts = [list(range(5, 5 + length)) for length in (3, 17, 1, 9, 30, 5)]
+        packed = pack(texts, 0, PACKED_UP_TO)
+        with torch.no_grad():
+            try:
+                states = self(torch.from_numpy(packed.ids), torch.from_numpy(packed.places)).numpy()
+            except Exception as error:
+                raise PackingRefused(f"{type(error).__name__}: {error}") from error
+            vecs = pooled(states, packed, encoder.pooling)
+            for text, vec in zip(texts, vecs, strict=True):
+                ids = torch.tensor([text])
+                alone = encoder(ids, torch.ones_like(ids)).numpy()[0]
+                if not np.allclose(alone, vec, atol=1e-4):
+                    raise PackingRefused("texts in one row change one another's answers")
 
 
 class TokenStates(torch.nn.Module):
@@ -155,6 +203,7 @@ class TorchRuntime:
 
     name = "torch"
     lanes = 1
+    packed_up_to = 0
 
     def __init__(self, recipe: Recipe, device: str, threads: int = 0) -> None:
         if device == "cuda" and not torch.cuda.is_available():
@@ -164,7 +213,7 @@ class TorchRuntime:
         if threads:
             torch.set_num_threads(threads)
         self.device = device
-        self.token_budget = 16_384 if device == "cuda" else 1024
+        self.token_budget = 16_384 if device == "cuda" else 768
         self._recipe = recipe
         self._one_at_a_time = threading.Lock()
         dtype = torch.bfloat16 if device == "cuda" else torch.float32
