@@ -113,7 +113,7 @@ class InferenceSettings(SuiteSettings):
         ge=0,
         le=1_048_576,
         description="Most tokens in one batch, padding included, 0 to 1048576; "
-        "0 means 768 on a CPU and 16384 on a GPU.",
+        "0 means 1024 on a CPU and 16384 on a GPU.",
     )
     inference_queue_texts: int = Field(
         default=16_384,

@@ -42,6 +42,7 @@ from services.registry.store import ModelStore
 _CHUNK_TEXTS = 256
 """A large call is tokenised and queued in pieces of this many texts: the models begin while it goes on, and
 its memory stays bounded."""
+_FIRST_CHUNK_TEXTS = 64
 _CHUNKS_AHEAD = 6
 _HEAVY_CHARS = 20_000
 """Texts longer than this in all are tokenised in a thread, so that an event loop is not held up."""
@@ -369,7 +370,11 @@ def _require_list(texts: Sequence[Any]) -> None:
 
 
 def _pieces(rows: Sequence[int]) -> Iterator[Sequence[int]]:
-    return (rows[start : start + _CHUNK_TEXTS] for start in range(0, len(rows), _CHUNK_TEXTS))
+    """The first of a large call is smaller: the models have something to do sooner."""
+    first = _FIRST_CHUNK_TEXTS if len(rows) > _CHUNK_TEXTS else _CHUNK_TEXTS
+    if len(rows):
+        yield rows[:first]
+    yield from (rows[start : start + _CHUNK_TEXTS] for start in range(first, len(rows), _CHUNK_TEXTS))
 
 
 async def _in(pool: ThreadPoolExecutor, work: Callable[[], T]) -> T:

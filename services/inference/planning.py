@@ -11,6 +11,7 @@ from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
+from math import ceil
 from typing import Any
 
 from services.errors import SuiteError
@@ -23,6 +24,8 @@ _WINDOW = 2048
 """Texts that are sorted by length together; older ones first, so that no length ever starves."""
 _SMALLEST_SHARE = 256
 """Tokens under which a batch is not split to keep another lane busy."""
+_OVER = 0.25
+"""The part of a batch by which even batches may be larger than the budget: better than one more of them."""
 _PACKING_WASTE = 1.04
 """What rows hold besides their texts, on average."""
 
@@ -98,18 +101,27 @@ def plan(texts: Sequence[Text], budget: int, lanes: int, packed_up_to: int = 0) 
     budget = min(budget, max(share, _SMALLEST_SHARE))
     packed = [text for text in texts if len(text.ids) <= packed_up_to]
     apart = sorted((text for text in texts if len(text.ids) > packed_up_to), key=lambda text: len(text.ids))
-    batches: list[list[Text]] = [[]]
-    tokens = 0
-    for text in packed:
-        if batches[-1] and (tokens + len(text.ids)) * _PACKING_WASTE > budget:
-            batches.append([])
-            tokens = 0
-        batches[-1].append(text)
-        tokens += len(text.ids)
-    if batches[-1]:
-        batches.append([])
+    batches = _even(packed, budget, lanes)
+    batches.append([])
     for text in apart:
         if batches[-1] and (len(batches[-1]) + 1) * len(text.ids) > budget:
             batches.append([])
         batches[-1].append(text)
     return [batch for batch in batches if batch]
+
+
+def _even(texts: Sequence[Text], budget: int, lanes: int) -> list[list[Text]]:
+    """Batches of about as many tokens each, so many that no lane is left over at the end."""
+    total = sum(len(text.ids) for text in texts) * _PACKING_WASTE
+    count = max(1, ceil(total / budget - _OVER))
+    if count > lanes:
+        count = -(-count // lanes) * lanes
+    batches: list[list[Text]] = []
+    room = 0.0
+    for text in texts:
+        if not batches or room < len(text.ids) * _PACKING_WASTE / 2:
+            batches.append([])
+            room += total / count
+        batches[-1].append(text)
+        room -= len(text.ids) * _PACKING_WASTE
+    return batches

@@ -112,7 +112,14 @@ class RemoteEngine:
         self._clients = HttpClients(headers, httpx.Timeout(60.0, connect=_CONNECT_S))
         self._pool = ThreadPoolExecutor(_REQUESTS_AT_ONCE, thread_name_prefix="remote-engine")
         self._writers = {
-            server.url: OpenAiEndpoint(f"{server.url}/v1", key, "default", tries=1, circuit=server.circuit)
+            server.url: OpenAiEndpoint(
+                f"{server.url}/v1",
+                key,
+                "default",
+                tries=1,
+                headers={"X-Trefoil-Deadline-S": "3600"},  # ours ends the stream, which the server sees
+                circuit=server.circuit,
+            )
             for server in self._servers
         }
         self._languages = settings.languages
@@ -178,7 +185,7 @@ class RemoteEngine:
         with self._meter.measured("rerank", len(texts)):
             if not texts:
                 return Relevance(np.empty(0, np.float32), "")
-            body = orjson.dumps({"query": query, "documents": list(texts)})
+            body = _dump({"query": query, "documents": list(texts)})
             return _relevance(self._run("/rerank", body, priority, self._until(deadline_s)), len(texts))
 
     async def arerank(
@@ -193,7 +200,7 @@ class RemoteEngine:
         with self._meter.measured("rerank", len(texts)):
             if not texts:
                 return Relevance(np.empty(0, np.float32), "")
-            body = orjson.dumps({"query": query, "documents": list(texts)})
+            body = _dump({"query": query, "documents": list(texts)})
             answer = await self._arun("/rerank", body, priority, self._until(deadline_s))
             return _relevance(answer, len(texts))
 
@@ -235,7 +242,7 @@ class RemoteEngine:
     ) -> Tagged:
         """As the Protocol says."""
         with self._meter.measured("tag", len(texts)):
-            body = orjson.dumps({"task": task, "input": list(texts)})
+            body = _dump({"task": task, "input": list(texts)})
             return _tagged(self._run("/tag", body, priority, self._until(deadline_s)), len(texts))
 
     async def atag(
@@ -248,7 +255,7 @@ class RemoteEngine:
     ) -> Tagged:
         """As `tag`."""
         with self._meter.measured("tag", len(texts)):
-            body = orjson.dumps({"task": task, "input": list(texts)})
+            body = _dump({"task": task, "input": list(texts)})
             return _tagged(await self._arun("/tag", body, priority, self._until(deadline_s)), len(texts))
 
     async def generate(
@@ -261,6 +268,8 @@ class RemoteEngine:
         """As the Protocol says. Another server is asked only while nothing has been written."""
         with self._meter.measured("generate", 1):
             servers = self._in_turn()
+            messages = [ChatMessage(one.role, _sound(one.content)) for one in messages]
+            deadline_s = self._deadline_s if deadline_s is None else deadline_s
             for at, server in enumerate(servers):
                 begun = False
                 try:
@@ -463,8 +472,8 @@ class RemoteEngine:
                     continue
                 if not _may_pass(last):
                     raise last
-            if isinstance(last, Overloaded):
-                raise last  # all of them: the caller is to know when to come back
+            if isinstance(last, Overloaded | ModelUnavailable):
+                raise last  # all of them say so: when to come back, or what to mend
             pause_s = random.uniform(0.5, 1.0) * _PAUSE_S * 2**round_
             if len(closed_for_s) == len(self._servers):  # nobody was asked: that is no round
                 pause_s = min(closed_for_s) + random.uniform(0.5, 1.0) * _PAUSE_S

@@ -14,7 +14,7 @@ import asyncio
 import random
 import threading
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing, contextmanager
 from functools import partial
 from typing import TypeVar, cast
@@ -72,6 +72,7 @@ class OpenAiEndpoint:
         connect_timeout_s: float = 5.0,
         read_timeout_s: float = 60.0,
         tries: int = 3,
+        headers: Mapping[str, str] | None = None,
         circuit: Circuit | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], None] = time.sleep,
@@ -85,7 +86,7 @@ class OpenAiEndpoint:
         self._timeout = httpx.Timeout(
             connect=connect_timeout_s, read=read_timeout_s, write=read_timeout_s, pool=connect_timeout_s
         )
-        self._clients = HttpClients(_headers(key), self._timeout)
+        self._clients = HttpClients({**_headers(key), **(headers or {})}, self._timeout)
         self._lock = threading.Lock()
         self._dim = 0
 

@@ -45,8 +45,7 @@ class OpenVinoRuntime:
 
     name = "openvino"
     device = "cpu"
-    token_budget = 768
-    """Measured: as fast as 1024, with shorter waits and a fairer share between streams."""
+    token_budget = 1024
 
     def __init__(self, recipe: Recipe, cache_dir: Path, threads: int = 0) -> None:
         self._recipe = recipe

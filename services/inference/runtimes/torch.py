@@ -213,7 +213,7 @@ class TorchRuntime:
         if threads:
             torch.set_num_threads(threads)
         self.device = device
-        self.token_budget = 16_384 if device == "cuda" else 768
+        self.token_budget = 16_384 if device == "cuda" else 1024
         self._recipe = recipe
         self._one_at_a_time = threading.Lock()
         dtype = torch.bfloat16 if device == "cuda" else torch.float32
