@@ -24,6 +24,7 @@ class ScriptedModel:
     device = "cpu"
     lanes = 1
     token_budget = 1024
+    packed_up_to = 0
 
     def __init__(self, does: Callable[[list[str]], Vectors | None] = lambda texts: None) -> None:
         self.does = does
