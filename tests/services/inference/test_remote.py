@@ -442,7 +442,7 @@ async def test_a_reader_that_leaves_in_mid_stream_stops_the_servers_writer() -> 
 async def test_a_deadline_that_passes_in_mid_stream_ends_the_text_and_its_writer() -> None:
     writer = Writer()
     with live_server(writer) as server, _remote(server.url) as remote:
-        async with aclosing(remote.generate(CHAT, deadline_s=0.5)) as events:
+        async with aclosing(remote.generate(CHAT, deadline_s=2.0)) as events:
             found = [event async for event in events]
         assert found[0] == Delta("one ")
         assert isinstance(found[1], Failed)
