@@ -1,5 +1,5 @@
 #!/bin/sh
-# What one container runs: `web`, `worker`, `beat`, `migrate`, or any other command as it is given.
+# What one container runs: `web`, `worker`, `beat`, `inference`, `migrate`, or any other command as it is given.
 # The settings are checked first, so a wrong one ends in one line that names it.
 set -eu
 
@@ -23,6 +23,9 @@ worker)
 beat)
     python manage.py check
     exec python -m celery -A config --quiet beat --loglevel warning
+    ;;
+inference)
+    exec python -m services.inference.server
     ;;
 migrate)
     exec python manage.py migrate --no-input

@@ -106,6 +106,21 @@ def test_secrets_reach_the_processes_as_files_only() -> None:
             assert "://" not in str(value) or "@" not in str(value) or ":" not in _user(str(value)), variable
 
 
+def test_the_inference_file_adds_one_server_that_the_others_ask() -> None:
+    services = compose("compose.inference.yml")["services"]
+    script = (DOCKER / "entrypoint.sh").read_text()
+    server = services.pop("inference")
+    assert f"\n{server['command'][0]})\n" in script
+    assert server["healthcheck"]["test"]
+    known = {field.upper() for cls in every_class() for field in cls.model_fields}
+    for service in (server, *services.values()):
+        for variable in variables(service):
+            assert variable in known or variable.removesuffix("_FILE") in known, variable
+        assert "inference_api_key" in service["secrets"]
+    assert set(services) == {"web", "worker"} <= set(compose()["services"])
+    assert all("http://inference:8100" in variables(s)["INFERENCE_URL"] for s in services.values())
+
+
 def test_the_gpu_file_changes_only_services_that_exist() -> None:
     for name, service in compose("compose.gpu.yml")["services"].items():
         assert name in compose()["services"]
