@@ -17,7 +17,7 @@ from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import httpx
 import numpy as np
@@ -25,16 +25,12 @@ import orjson
 
 from services.errors import (
     DeadlineExceeded,
-    MalformedRequest,
-    ModelFailed,
     ModelUnavailable,
     Overloaded,
-    RateLimited,
     SuiteError,
     Unavailable,
-    every_error,
 )
-from services.inference import wire
+from services.inference import exchange, wire
 from services.inference.conf import InferenceSettings
 from services.inference.meters import Meter, Report
 from services.inference.runtimes.circuit import Circuit, CircuitOpen
@@ -44,7 +40,6 @@ from services.inference.values import (
     ChatMessage,
     ClassScores,
     EncoderInfo,
-    Entity,
     GenerateEvent,
     ModelInfo,
     Pair,
@@ -60,7 +55,6 @@ log = get_logger(__name__)
 
 T = TypeVar("T")
 
-_TEXTS_A_REQUEST = 512
 _REQUESTS_AT_ONCE = 4
 _ROUNDS = 4
 _PAUSE_S = 0.25
@@ -70,7 +64,6 @@ _WAIT_FOR_CIRCUITS_S = 6.0
 """How long a call waits in all while every server is left alone: a little more than a server's restart."""
 _BEYOND_DEADLINE_S = 2.0
 """How much longer than the server we wait: its own word on the deadline is to arrive."""
-_ERRORS = {error.code: error for error in every_error()}
 
 
 @dataclass(slots=True, eq=False)
@@ -140,7 +133,7 @@ class RemoteEngine:
             if not texts:
                 return np.empty((0, self.encoder().dim), np.float32)
             until = self._until(deadline_s)
-            bodies = [_embed_body(part) for part in _parts(texts)]
+            bodies = [exchange.embed_body(part) for part in exchange.parts(texts)]
             if len(bodies) == 1:
                 answers = [self._run("/v1/embeddings", bodies[0], priority, until)]
             else:
@@ -164,11 +157,11 @@ class RemoteEngine:
 
             async def one(part: Sequence[str]) -> bytes:
                 async with gate:
-                    return await self._arun("/v1/embeddings", _embed_body(part), priority, until)
+                    return await self._arun("/v1/embeddings", exchange.embed_body(part), priority, until)
 
             try:
                 async with asyncio.TaskGroup() as group:
-                    tasks = [group.create_task(one(part)) for part in _parts(texts)]
+                    tasks = [group.create_task(one(part)) for part in exchange.parts(texts)]
             except ExceptionGroup as failures:
                 raise failures.exceptions[0] from failures  # callers know one error, not groups of them
             return self._vectors([task.result() for task in tasks], texts)
@@ -185,8 +178,10 @@ class RemoteEngine:
         with self._meter.measured("rerank", len(texts)):
             if not texts:
                 return Relevance(np.empty(0, np.float32), "")
-            body = _dump({"query": query, "documents": list(texts)})
-            return _relevance(self._run("/rerank", body, priority, self._until(deadline_s)), len(texts))
+            body = exchange.dump({"query": query, "documents": list(texts)})
+            return exchange.relevance(
+                self._run("/rerank", body, priority, self._until(deadline_s)), len(texts)
+            )
 
     async def arerank(
         self,
@@ -200,9 +195,9 @@ class RemoteEngine:
         with self._meter.measured("rerank", len(texts)):
             if not texts:
                 return Relevance(np.empty(0, np.float32), "")
-            body = _dump({"query": query, "documents": list(texts)})
+            body = exchange.dump({"query": query, "documents": list(texts)})
             answer = await self._arun("/rerank", body, priority, self._until(deadline_s))
-            return _relevance(answer, len(texts))
+            return exchange.relevance(answer, len(texts))
 
     def classify(
         self,
@@ -214,8 +209,10 @@ class RemoteEngine:
     ) -> ClassScores:
         """As the Protocol says."""
         with self._meter.measured("classify", len(pairs)):
-            body = _pairs_body(task, pairs)
-            return _scores(self._run("/classify", body, priority, self._until(deadline_s)), len(pairs))
+            body = exchange.pairs_body(task, pairs)
+            return exchange.scores(
+                self._run("/classify", body, priority, self._until(deadline_s)), len(pairs)
+            )
 
     async def aclassify(
         self,
@@ -228,9 +225,9 @@ class RemoteEngine:
         """As `classify`."""
         with self._meter.measured("classify", len(pairs)):
             answer = await self._arun(
-                "/classify", _pairs_body(task, pairs), priority, self._until(deadline_s)
+                "/classify", exchange.pairs_body(task, pairs), priority, self._until(deadline_s)
             )
-            return _scores(answer, len(pairs))
+            return exchange.scores(answer, len(pairs))
 
     def tag(
         self,
@@ -242,8 +239,8 @@ class RemoteEngine:
     ) -> Tagged:
         """As the Protocol says."""
         with self._meter.measured("tag", len(texts)):
-            body = _dump({"task": task, "input": list(texts)})
-            return _tagged(self._run("/tag", body, priority, self._until(deadline_s)), len(texts))
+            body = exchange.dump({"task": task, "input": list(texts)})
+            return exchange.tagged(self._run("/tag", body, priority, self._until(deadline_s)), len(texts))
 
     async def atag(
         self,
@@ -255,8 +252,10 @@ class RemoteEngine:
     ) -> Tagged:
         """As `tag`."""
         with self._meter.measured("tag", len(texts)):
-            body = _dump({"task": task, "input": list(texts)})
-            return _tagged(await self._arun("/tag", body, priority, self._until(deadline_s)), len(texts))
+            body = exchange.dump({"task": task, "input": list(texts)})
+            return exchange.tagged(
+                await self._arun("/tag", body, priority, self._until(deadline_s)), len(texts)
+            )
 
     async def generate(
         self,
@@ -268,7 +267,7 @@ class RemoteEngine:
         """As the Protocol says. Another server is asked only while nothing has been written."""
         with self._meter.measured("generate", 1):
             servers = self._in_turn()
-            messages = [ChatMessage(one.role, _sound(one.content)) for one in messages]
+            messages = [ChatMessage(one.role, exchange.sound(one.content)) for one in messages]
             deadline_s = self._deadline_s if deadline_s is None else deadline_s
             for at, server in enumerate(servers):
                 begun = False
@@ -329,7 +328,10 @@ class RemoteEngine:
         return not self._closed
 
     def _vectors(self, answers: Sequence[bytes], texts: Sequence[str]) -> Vectors:
-        found = [_embeddings(answer, len(part)) for answer, part in zip(answers, _parts(texts), strict=True)]
+        found = [
+            exchange.embeddings(answer, len(part))
+            for answer, part in zip(answers, exchange.parts(texts), strict=True)
+        ]
         versions = {version for _, version in found}
         if len(versions) > 1:
             raise Unavailable("The inference servers are being exchanged for others; try again in a moment.")
@@ -461,7 +463,7 @@ class RemoteEngine:
                             attempt.succeeded()
                             if found.status_code == 200:
                                 return found.content
-                            last = _error(found)
+                            last = exchange.error(found)
                         else:
                             if isinstance(found, httpx.ConnectError | httpx.TimeoutException):
                                 attempt.failed()  # a connection that broke off says nothing of the next one
@@ -493,100 +495,3 @@ class RemoteEngine:
 def _may_pass(error: SuiteError) -> bool:
     """Whether another server, or the same one a moment later, may do better."""
     return isinstance(error, Unavailable) and not isinstance(error, DeadlineExceeded)
-
-
-def _error(response: httpx.Response) -> SuiteError:
-    """The server's typed error; a stranger's (a proxy's) by its status."""
-    try:
-        found = orjson.loads(response.content)["error"]
-        cls, detail, name = _ERRORS[found["code"]], str(found["message"])[:500], found.get("param")
-    except (orjson.JSONDecodeError, KeyError, TypeError):
-        if response.status_code >= 500 or response.status_code == 429:
-            return Unavailable("An inference server is not available at the moment.")
-        return ModelFailed(f"An inference server answered with the status {response.status_code}.")
-    if cls.code == "not_authenticated":
-        return ModelUnavailable("The inference server refuses the key: check INFERENCE_API_KEY.")
-    if issubclass(cls, Overloaded | RateLimited):
-        wait = response.headers.get("retry-after", "1")
-        return cls(detail, retry_after_s=float(wait) if wait.isdigit() else 1.0)
-    if issubclass(cls, MalformedRequest):
-        return ModelFailed("An inference server could not read our request.")
-    return cls(detail, field=name)
-
-
-def _parts(texts: Sequence[str]) -> list[Sequence[str]]:
-    return [texts[at : at + _TEXTS_A_REQUEST] for at in range(0, len(texts), _TEXTS_A_REQUEST)]
-
-
-def _sound(text: str) -> str:
-    return text.encode("utf-8", "replace").decode("utf-8")
-
-
-def _embed_body(texts: Sequence[str]) -> bytes:
-    return _dump({"input": list(texts), "encoding_format": "base64"})
-
-
-def _pairs_body(task: str, pairs: Sequence[Pair]) -> bytes:
-    return _dump({"task": task, "input": [{"text": text, "towards": towards} for text, towards in pairs]})
-
-
-def _dump(found: Any) -> bytes:
-    """JSON; half surrogate pairs, which have no UTF-8, become question marks."""
-    try:
-        return orjson.dumps(found)
-    except TypeError:
-        return orjson.dumps(_clean(found))
-
-
-def _clean(found: Any) -> Any:
-    if isinstance(found, str):
-        return _sound(found)
-    if isinstance(found, list):
-        return [_clean(one) for one in found]
-    return {key: _clean(value) for key, value in found.items()} if isinstance(found, dict) else found
-
-
-def _embeddings(answer: bytes, count: int) -> tuple[Vectors, str]:
-    try:
-        found = orjson.loads(answer)
-        rows = sorted(found["data"], key=lambda row: int(row["index"]))
-        vecs = [wire.read_vector(row["embedding"]) for row in rows]
-        if len(vecs) != count or len({len(vec) for vec in vecs}) > 1:
-            raise ValueError("not one vector a text")
-        return np.stack(vecs), str(found["model"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise ModelFailed("An inference server's answer is not a list of embeddings.") from error
-
-
-def _relevance(answer: bytes, count: int) -> Relevance:
-    try:
-        found = orjson.loads(answer)
-        scores = np.full(count, np.nan, np.float32)
-        for row in found["results"]:
-            scores[row["index"]] = row["relevance_score"]
-        if not np.isfinite(scores).all():
-            raise ValueError("not one score a text")
-        return Relevance(scores, str(found["model"]))
-    except (ValueError, KeyError, TypeError, IndexError) as error:
-        raise ModelFailed("An inference server's answer is not a list of scores.") from error
-
-
-def _scores(answer: bytes, count: int) -> ClassScores:
-    try:
-        found = orjson.loads(answer)
-        labels = tuple(map(str, found["labels"]))
-        probs = np.asarray(found["data"], np.float32).reshape(count, len(labels))
-        return ClassScores(labels, probs, str(found["model"]), bool(found["exclusive"]))
-    except (ValueError, KeyError, TypeError) as error:
-        raise ModelFailed("An inference server's answer is not a list of probabilities.") from error
-
-
-def _tagged(answer: bytes, count: int) -> Tagged:
-    try:
-        found = orjson.loads(answer)
-        rows = tuple(tuple(Entity(**one) for one in row) for row in found["data"])
-        if len(rows) != count:
-            raise ValueError("not one row a text")
-        return Tagged(rows, str(found["model"]))
-    except (ValueError, KeyError, TypeError) as error:
-        raise ModelFailed("An inference server's answer is not a list of entities.") from error

@@ -18,8 +18,8 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import asdict
 from typing import Any, NoReturn, TypeVar
 
@@ -27,27 +27,25 @@ import orjson
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import Route
-from starlette.types import Receive, Scope, Send
 
 from services.conf import CoreSettings, load
 from services.errors import (
     InvalidInput,
     MalformedRequest,
     Misconfigured,
-    ModelFailed,
     NotAuthenticated,
     NotFound,
     SuiteError,
     TooLarge,
     Unavailable,
 )
-from services.inference import dying, metrics, wire
+from services.inference import dying, metrics, streaming, wire
 from services.inference.conf import InferenceSettings
 from services.inference.engine import Engine
 from services.inference.local import build_engine
-from services.inference.values import EncoderInfo, Failed, GenerateEvent, ModelInfo, Priority
+from services.inference.values import EncoderInfo, ModelInfo, Priority
 from services.inference.writing import awrite
 from services.logs import configure, get_logger
 from services.registry.store import ModelStore
@@ -192,11 +190,13 @@ class _Doors:
             return Response(wire.chat_answer(text, end, name, now), media_type=wire.JSON)
         events = self._engine.generate(asked.messages, asked.sampling, deadline_s=deadline_s)
         # what fails before the first event is still an error with a status
-        first = await self._while_there(request, _SMALL_TEXTS, _first(events))
+        first = await self._while_there(request, _SMALL_TEXTS, streaming.first_of(events))
         version = next(iter(names), "")
-        return _Events(
+        return streaming.Events(
             events,
-            _lines(first, events, lambda e: wire.chat_chunk(e, name, now, version, asked.include_usage)),
+            streaming.lines(
+                first, events, lambda e: wire.chat_chunk(e, name, now, version, asked.include_usage)
+            ),
         )
 
     async def models(self, request: Request) -> Response:
@@ -355,39 +355,6 @@ def _warm(engine: Engine) -> None:
         engine.warm()
     except SuiteError as error:
         log.error("encoder_not_loaded", detail=error.detail)
-
-
-async def _lines(
-    first: GenerateEvent, rest: AsyncGenerator[GenerateEvent], write: Callable[[GenerateEvent], bytes]
-) -> AsyncGenerator[bytes]:
-    try:
-        yield write(first)
-        async for event in rest:
-            yield write(event)
-    except SuiteError as problem:
-        yield write(Failed(problem.code, problem.detail))
-    except Exception:
-        log.exception("text_broke_off")
-        yield write(Failed(SuiteError.code, SuiteError.title))
-
-
-async def _first(events: AsyncGenerator[GenerateEvent]) -> GenerateEvent:
-    async for event in events:
-        return event
-    raise ModelFailed("The text broke off.")
-
-
-class _Events(StreamingResponse):
-    """Server-sent events; however it ends, the text's writer is told at once that nobody reads on."""
-
-    def __init__(self, events: AsyncGenerator[GenerateEvent], lines: AsyncGenerator[bytes]) -> None:
-        headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-        super().__init__(lines, media_type="text/event-stream", headers=headers)
-        self._events, self._lines = events, lines
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with aclosing(self._events), aclosing(self._lines):
-            await super().__call__(scope, receive, send)
 
 
 def _has_encoder(found: Sequence[ModelInfo]) -> bool:
