@@ -11,22 +11,50 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from services.errors import InvalidInput
 
 COLUMNS = ("text", "entity", "label")
+Shape = Literal["labelled", "multi", "spans", "pairs", "rewrites", "dialogues", "texts"]
 MAX_TEXT_CHARS = 20_000
 _LISTED_PROBLEMS = 20
 
 
 @dataclass(frozen=True, slots=True)
+class Span:
+    """A named thing in a text: `text[start:end]`, characters as Python counts them."""
+
+    start: int
+    end: int
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
 class Example:
-    """A text and its label, as a whole (`entity` None) or towards a company as the text names it."""
+    """One row to learn from; which fields are filled depends on the data set's shape.
+
+    labelled: `text` and `label`, as a whole (`entity` None) or towards a company as the text names it.
+    multi: `text` and `labels`, perhaps none. spans: `text` and `spans`, which do not overlap.
+    pairs: a question `text` and the `second` text that answers it (perhaps `negative`, one that does not).
+    rewrites: `text` becomes `second`. dialogues: `messages` of (role, content), the last an assistant's.
+    texts: `text` alone.
+    `time` is ISO 8601, `group` is kept on one side of a group split.
+    """
 
     text: str
-    entity: str | None
-    label: str
+    entity: str | None = None
+    label: str = ""
+    labels: tuple[str, ...] = ()
+    spans: tuple[Span, ...] = ()
+    second: str = ""
+    negative: str = ""
+    messages: tuple[tuple[str, str], ...] = ()
+    id: str = ""
+    group: str = ""
+    time: str = ""
+    source: str = ""
+    language: str = ""
 
 
 def read_csv(path: Path, labels: Sequence[str]) -> tuple[Example, ...]:

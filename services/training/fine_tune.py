@@ -22,21 +22,13 @@ from services.registry.manifest import DataSource, Manifest
 from services.training.augment import agreeing_wholes, joined_headlines
 from services.training.dataset import Example, fingerprint
 from services.training.evaluation import Evaluation, evaluate
+from services.training.order import NamedSet
 from services.training.recipes import text_head
 from services.training.recipes.text_head import TextHeadRecipe
 from services.training.splitting import held_out
 
 HELD_OUT_SHARE = 0.12
 Embed = Callable[[list[str]], Vectors]
-
-
-@dataclass(frozen=True, slots=True)
-class NamedSet:
-    """Examples with the name and the licence of where they come from."""
-
-    name: str
-    licence: str
-    examples: tuple[Example, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ from services.inference.conf import InferenceSettings
 from services.inference.local import build_engine
 from services.registry.manifest import SHIPPED, Manifest
 from services.training.dataset import read_csv
-from services.training.fine_tune import NamedSet, fine_tune, register
+from services.training.fine_tune import fine_tune, register
+from services.training.order import NamedSet
 
 TASK = "sentiment"
 LABELS = ("negative", "neutral", "positive")
