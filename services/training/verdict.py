@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 SENTENCES = {
     "better": "{metric} went from {before:.3f} ({against}) to {after:.3f} on {n} rows. The gain of "
-    "{gain:+.3f} lies between {low:+.3f} and {high:+.3f} with 95 % certainty, above the {least:.3f} asked for.",
+    "{gain:+.3f} lies between {low:+.3f} and {high:+.3f} with 95 % certainty, above the {least:.3f} that "
+    "is asked for.",
     "not_better": "{metric} went from {before:.3f} ({against}) to {after:.3f} on {n} rows. The gain of "
     "{gain:+.3f} lies between {low:+.3f} and {high:+.3f} with 95 % certainty: that it is above {least:.3f} "
     "is not proven.",
