@@ -38,6 +38,8 @@ class EncoderFiles:
     max_tokens: int
     pooling: Literal["mean", "cls"]
     lowercase: bool
+    adapter: Path | None = None
+    """LoRA matrices that are merged into the weights when they are loaded."""
 
 
 def find_encoder(name: str, cache_dir: Path) -> EncoderFiles:

@@ -28,13 +28,14 @@ if TYPE_CHECKING:
 
     from services.inference.values import Pair, Vectors
 
-_MARK = "@company"
+MARK = "@company"
+"""What stands in a text where the company asked about was named."""
 _STANDS_FOR = "the company"
 """What the encoder reads in place of the mark: words it knows."""
 _LINK = re.compile(r"https?://\S+|www\.\S+|pic\.twitter\.com/\S+")
 _TICKER = re.compile(r"\$[A-Za-z]{1,6}\b")
 _NUMBER = re.compile(r"(?:(?<!\w)([+\-−]))?\$?\d[\d,.]*")
-_TOKEN = re.compile(rf"{_MARK}|[+-]?<num>|\$?[^\W\d_]+(?:['’][^\W\d_]+)?|[%!?]")
+_TOKEN = re.compile(rf"{MARK}|[+-]?<num>|\$?[^\W\d_]+(?:['’][^\W\d_]+)?|[%!?]")
 _HAN = re.compile(r"[\u3040-\u30ff\u3400-\u9fff]")
 _BORDER = re.compile(
     r"\s*[;|,:]\s+|\s+[-–—]+\s+|\.\s+|\s+(?=(?:but|while|as|whereas|amid|despite|after|though|although|"
@@ -102,7 +103,7 @@ class Reading:
     @property
     def wordings(self) -> list[str]:
         """What the encoder is to read."""
-        return [wording.replace(_MARK, _STANDS_FOR) for wording in self.marked]
+        return [wording.replace(MARK, _STANDS_FOR) for wording in self.marked]
 
 
 def read(pairs: Sequence[Pair]) -> Reading:
@@ -116,6 +117,11 @@ def assemble(reading: Reading, vecs: Vectors, space: HashSpace) -> Features:
     """The second half: `vecs` float32 (n, dim) are those of `reading.wordings`."""
     row_of = {wording: row for row, wording in enumerate(reading.marked)}
     return Features(_dense(reading.views, vecs, row_of), _hashed(reading.views, space))
+
+
+def hashed(reading: Reading, space: HashSpace) -> csr_matrix:
+    """The hashed blocks alone, sparse float32 (n, space.size)."""
+    return _hashed(reading.views, space)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,17 +150,17 @@ def _mark(text: str, company: str) -> str:
         return text
     apart = re.compile(rf"(?<!\w){name}(?:['’]s)?(?!\w)", re.IGNORECASE)
     found = apart if apart.search(text) else re.compile(name, re.IGNORECASE)
-    return " ".join(found.sub(f" {_MARK} ", text).split())
+    return " ".join(found.sub(f" {MARK} ", text).split())
 
 
 def _clause(marked: str) -> str:
     """The part between two borders that holds the mark, and what follows while it says too little."""
     parts = [part for part in _BORDER.split(marked) if part.strip()]
-    at = next((i for i, part in enumerate(parts) if _MARK in part), None)
+    at = next((i for i, part in enumerate(parts) if MARK in part), None)
     if at is None:
         return marked
     clause, upto = parts[at], at + 1
-    while len(clause.replace(_MARK, "").split()) < _LEAST_CLAUSE_WORDS and upto < len(parts):
+    while len(clause.replace(MARK, "").split()) < _LEAST_CLAUSE_WORDS and upto < len(parts):
         clause, upto = f"{clause} , {parts[upto]}", upto + 1
     return clause
 
@@ -210,7 +216,7 @@ def _grams(prefix: str, tokens: Sequence[str]) -> Iterable[str]:
 @lru_cache(maxsize=16_384)
 def _piece_hashes(token: str) -> tuple[int, ...]:
     """Hashes of a word's pieces; the same few thousand words make up most of the news."""
-    if token == _MARK:
+    if token == MARK:
         return ()
     word = f"<{token[:_LONGEST_WORD]}>"
     return tuple(_hashes(word[i : i + n] for n in _PIECE_LENGTHS for i in range(len(word) - n + 1)))
@@ -226,10 +232,10 @@ def _around(view: _View) -> Iterable[str]:
         return
     yield from _grams("text", view.tokens)
     yield from _grams("clause", view.clause_tokens)
-    if _MARK not in view.tokens:
+    if MARK not in view.tokens:
         yield "unnamed"
         return
-    at = view.tokens.index(_MARK)
+    at = view.tokens.index(MARK)
     before, after = view.tokens[:at], view.tokens[at + 1 :]
     yield from (f"before {token}" for token in before)
     yield from (f"after {token}" for token in after)

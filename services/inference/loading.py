@@ -43,8 +43,12 @@ class LoadedModel:
 
 def load_encoder(settings: InferenceSettings) -> LoadedEncoder:
     """Load and run once. Raises ModelUnavailable, naming the encoder or the setting and the remedy."""
+    return load_files(find_encoder(settings.encoder, settings.model_cache_dir), settings)
+
+
+def load_files(files: EncoderFiles, settings: InferenceSettings) -> LoadedEncoder:
+    """The same for an encoder that was found already; a task's own one too."""
     started = time.perf_counter()
-    files = find_encoder(settings.encoder, settings.model_cache_dir)
     tokenise = Tokeniser(files.folder / "tokenizer.json", files.max_tokens, files.lowercase)
 
     def load(dtype: Any) -> Any:

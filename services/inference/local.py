@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from services.errors import InvalidInput, Unavailable
-from services.inference import heads, reranking, tagging
+from services.inference import heads, reranking, tagging, tuned
 from services.inference.batching import Batcher
 from services.inference.cache import VectorCache, build_cache
 from services.inference.conf import InferenceSettings
@@ -22,7 +22,7 @@ from services.inference.engine import Engine
 from services.inference.fake import FakeEngine
 from services.inference.features import read
 from services.inference.meters import Meter, Report
-from services.inference.serving import ServedModels
+from services.inference.serving import ServedModels, TunedModel
 from services.inference.steps import Steps, arun, deadline_at, run
 from services.inference.values import (
     ChatMessage,
@@ -295,6 +295,8 @@ class LocalEngine:
         model = self._models.task(task, "classifier").get()
         if model.head is not None:
             return (yield from self._by_head(model.head, pairs, priority, deadline))
+        if model.tuned is not None:
+            return (yield from self._by_tuned(model.tuned, pairs, priority, deadline))
         files, tokenise = model.loaded.files, model.loaded.tokenise
         if not pairs:
             return ClassScores(files.labels, np.empty((0, len(files.labels)), np.float32), files.version)
@@ -322,6 +324,18 @@ class LocalEngine:
         reading = read(pairs)
         vecs = yield from self._embedding(reading.wordings, priority, deadline)
         return heads.answer(head, reading, vecs)
+
+    def _by_tuned(
+        self, model: TunedModel, pairs: Sequence[Pair], priority: Priority, deadline: float | None
+    ) -> Steps[ClassScores]:
+        """A layer on the vectors of an encoder of its own."""
+        labels = model.layer.head.labels
+        if not pairs:
+            return ClassScores(labels, np.empty((0, len(labels)), np.float32), model.layer.version)
+        reading, wordings = tuned.wordings(pairs)
+        ids = model.encoder.tokenise(wordings)
+        vecs = yield from self._queued(model.served, ids, priority, deadline)
+        return tuned.answer(model.layer, reading, np.asarray(vecs, np.float32))
 
     def _tagging(
         self, task: str, texts: Sequence[str], priority: Priority, deadline: float | None

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from services.errors import ModelUnavailable, NotFound, SuiteError
-from services.inference import heads
+from services.inference import heads, tuned
 from services.inference.batching import Batcher, Served
 from services.inference.conf import InferenceSettings
 from services.inference.current import Current
@@ -23,6 +23,7 @@ from services.inference.loading import (
     LoadedEncoder,
     LoadedModel,
     load_encoder,
+    load_files,
     load_model,
     load_token_states,
 )
@@ -101,12 +102,22 @@ class Reranker:
 
 
 @dataclass(frozen=True, slots=True)
+class TunedModel:
+    """A layer and the encoder it brings, on the queue."""
+
+    layer: tuned.LoadedTuned
+    encoder: LoadedEncoder
+    served: Served
+
+
+@dataclass(frozen=True, slots=True)
 class TaskModel:
-    """What answers a task: a head on the encoder's vectors, or a model on the queue."""
+    """What answers a task: a head on the encoder's vectors, one with an encoder of its own, or a model."""
 
     version: str
     head: heads.LoadedHead | None
     queued: tuple[LoadedModel, Served] | None
+    tuned: TunedModel | None = None
 
     @property
     def loaded(self) -> LoadedModel:
@@ -260,6 +271,11 @@ class ServedModels:
 
     def _load_task(self, task: str, kind: Kind, key: str) -> TaskModel:
         place = self._place(key)
+        if (Path(place) / registry.MANIFEST).is_file() and tuned.is_tuned(Path(place)):
+            layer = tuned.load_tuned(Path(place), self._settings.model_cache_dir)
+            encoder = load_files(layer.files, self._settings)
+            served = self._batcher.serve(self._served(task, encoder.runtime, encoder.info.dim))
+            return TaskModel(layer.version, None, None, TunedModel(layer, encoder, served))
         if (Path(place) / registry.MANIFEST).is_file():
             head = heads.load_head(Path(place))
             return TaskModel(head.version, head, None)
@@ -271,6 +287,8 @@ class ServedModels:
     def _retire_task(self, old: TaskModel) -> None:
         if old.queued is not None:
             self._batcher.retire(old.queued[1])
+        if old.tuned is not None:
+            self._batcher.retire(old.tuned.served)
 
     def _shipped(self) -> set[str]:
         return {
@@ -307,6 +325,9 @@ class ServedModels:
             return ModelInfo(task, kind, task, "", "", "", loaded=False)
         if found.queued is not None:
             return found.queued[0].info
+        if found.tuned is not None:
+            info, labels = found.tuned.encoder.info, found.tuned.layer.head.labels
+            return ModelInfo(task, kind, task, found.version, info.runtime, info.device, True, labels)
         encoder = self.encoder.loaded
         runtime = f"{_HEAD} on {encoder.info.runtime}" if encoder else _HEAD
         device = encoder.info.device if encoder else "cpu"

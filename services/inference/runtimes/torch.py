@@ -143,7 +143,13 @@ def load_module(files: EncoderFiles, dtype: torch.dtype = torch.float32) -> Sent
     from transformers import AutoModel
 
     with _loading(f"encoder {files.name}", "ENCODER"):
-        return SentenceEncoder(_pretrained(AutoModel, files.folder, dtype), files.pooling).eval()
+        transformer = _pretrained(AutoModel, files.folder, dtype)
+        if files.adapter is not None:
+            from peft import PeftModel
+
+            adapted: Any = PeftModel.from_pretrained(transformer, str(files.adapter), use_safetensors=True)
+            transformer = adapted.merge_and_unload()
+        return SentenceEncoder(transformer, files.pooling).eval()
 
 
 def load_task_module(files: ModelFiles, separator: int, dtype: torch.dtype = torch.float32) -> Logits:
@@ -178,7 +184,21 @@ def _pretrained(kind: Any, folder: Any, dtype: torch.dtype, **options: Any) -> A
 
 @contextmanager
 def _loading(called: str, setting: str) -> Iterator[None]:
-    """Without a progress bar, and with one error for all that transformers may raise."""
+    """Quietly, and with one error for all that transformers may raise."""
+    try:
+        with quietly():
+            yield
+    except ModelUnavailable:
+        raise
+    except Exception as error:
+        raise ModelUnavailable(
+            f"The weights of the {called} do not load ({type(error).__name__}). Check {setting}."
+        ) from error
+
+
+@contextmanager
+def quietly() -> Iterator[None]:
+    """transformers without its progress bar and its advice."""
     from transformers.utils import logging
 
     shows_progress, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
@@ -186,12 +206,6 @@ def _loading(called: str, setting: str) -> Iterator[None]:
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     try:
         yield
-    except ModelUnavailable:
-        raise
-    except Exception as error:
-        raise ModelUnavailable(
-            f"The weights of the {called} do not load ({type(error).__name__}). Check {setting}."
-        ) from error
     finally:
         logging.set_verbosity(verbosity)  # type: ignore[no-untyped-call]
         if shows_progress:
