@@ -103,12 +103,7 @@ def append(storage: Storage, task: str, change: Entry) -> bool:
 
 def point(storage: Storage, task: str, last: Entry) -> None:
     """Bring live.json up to a change that is made; when that fails readers still find the change."""
-    text = {
-        "version": last.version,
-        "since": last.at.isoformat(),
-        "before": list(last.before),
-        "entry": last.number,
-    }
+    text = _as_pointer(last.version, last.at, last.before, last.number)
     try:
         storage.write(_live_path(task), _bytes(text))
     except StorageFailed as error:
@@ -140,6 +135,20 @@ def keep(storage: Storage, task: str, kept: Entry) -> bool:
     return create(storage, _path(task, kept.number), _bytes(kept.as_json()))
 
 
+def place(storage: Storage, task: str, last: Head) -> None:
+    """Say what is live where the changes that led to it are not yet (a restore). Raises StorageFailed."""
+    storage.write(_live_path(task), _bytes(_as_pointer(last.version, last.since, last.before, last.number)))
+
+
+def as_files(storage: Storage, task: str) -> dict[str, bytes]:
+    """The pointer and every change as files below the task's folder, for a backup."""
+    last = head(storage, task)
+    files = {f"history/{one.number:08d}.json": _bytes(one.as_json()) for one in entries(storage, task)}
+    if last.since is not None:
+        files["live.json"] = _bytes(_as_pointer(last.version, last.since, last.before, last.number))
+    return files
+
+
 def parse(found: Mapping[str, Any]) -> Entry:
     """An entry as `as_json` gave it. Raises KeyError, TypeError, ValueError."""
     return Entry(
@@ -160,6 +169,15 @@ def parse(found: Mapping[str, Any]) -> Entry:
 def _pointer(found: Mapping[str, Any]) -> Head:
     since = datetime.fromisoformat(found["since"])
     return Head(int(found.get("entry", 0)), str(found["version"]), since, tuple(map(str, found["before"])))
+
+
+def _as_pointer(version: str, since: datetime | None, before: tuple[str, ...], number: int) -> dict[str, Any]:
+    return {
+        "version": version,
+        "since": since.isoformat() if since else "",
+        "before": list(before),
+        "entry": number,
+    }
 
 
 def _bytes(value: Mapping[str, Any]) -> bytes:
