@@ -201,6 +201,7 @@ RECIPES: dict[str, RecipeInfo] = {
                     "Joined headlines made for each example towards a company.",
                 ),
                 Parameter("words", "bool", True, "Words and pieces of words beside the encoder."),
+                _p("frozen_layers", "int", 3, 0, 100, "Lower layers left as they are and computed once."),
                 Parameter("full", "bool", True, "Tune all layers and keep the change in LoRA form."),
             ),
         ),

@@ -94,6 +94,12 @@ class Padded:
             if name in {"input_ids", "attention_mask", "token_type_ids"}:
                 continue
             first = rows[0][name]
+            if name == "states":
+                states = torch.zeros((len(rows), width, first.shape[1]), dtype=first.dtype)
+                for at, row in enumerate(rows):
+                    states[at, : len(row[name])] = row[name]
+                found[name] = states
+                continue
             if isinstance(first, list) and name == "labels":  # one for each token
                 labels = torch.full((len(rows), width), IGNORED, dtype=torch.long)
                 for at, row in enumerate(rows):

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import Trainer, TrainerCallback, TrainingArguments
+from transformers import PrinterCallback, Trainer, TrainerCallback, TrainingArguments
 
 from services.errors import ModelFailed, StorageFailed
 from services.logs import get_logger
@@ -119,7 +119,7 @@ class Loop(Trainer):
         The nudge goes to what the table of word embeddings gives out, so it works where the table is frozen;
         each text is moved by `fgm` along its own gradient.
         """
-        table = _table(model) if self.pace.fgm else None
+        table = (getattr(model, "nudged", None) or _table(model)) if self.pace.fgm else None
         if table is None:
             return super().training_step(model, inputs, num_items_in_batch)
         given: list[torch.Tensor] = []
@@ -210,6 +210,7 @@ def run_loop(
             callbacks=[told, *_stopping(pace)],
             **({"pace": pace, "loss_of": loss_of} if issubclass(trainer, Loop) else {}),
         )
+        loop.remove_callback(PrinterCallback)
         try:
             _train(loop, folder, watch)
         except (torch.OutOfMemoryError, RuntimeError) as error:

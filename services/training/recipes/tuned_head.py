@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from services.training.order import Watch
 from services.training.recipes import Job, words_layer
 from services.training.recipes.adapters import extract_lora
 from services.training.recipes.batches import Padded, open_model
+from services.training.recipes.bottom import SetAside, fix, states
 from services.training.recipes.loop import Pace, run_loop
 from services.training.recipes.masking import learn_masked_words
 from services.training.splitting import copies
@@ -53,6 +54,7 @@ class Rows:
     ids: list[list[int]]
     truth: NDArray[np.int64]
     towards: NDArray[np.float32]
+    states: list[torch.Tensor] | None = None
 
     def features(self, soft: Floats | None = None) -> list[dict[str, Any]]:
         """What the loop takes; `soft` float32 (n, n_labels), NaN rows have no answer to learn from."""
@@ -62,6 +64,7 @@ class Rows:
                 "labels": int(label),
                 "towards": float(flag),
                 **({} if soft is None else {"soft": soft[at].tolist()}),
+                **({} if self.states is None else {"states": self.states[at]}),
             }
             for at, (ids, label, flag) in enumerate(zip(self.ids, self.truth, self.towards, strict=True))
         ]
@@ -76,13 +79,37 @@ class Tuned(torch.nn.Module):
         self.head = torch.nn.Linear(dim, n_labels)
         self.head_towards = torch.nn.Parameter(torch.zeros(n_labels))
         self.pooling = pooling
+        object.__setattr__(self, "nudged", None)  # not a part of its own
+        object.__setattr__(self, "aside", None)
         torch.nn.init.normal_(self.head.weight, std=0.02)
         torch.nn.init.zeros_(self.head.bias)
 
+    def set_aside(self, count: int) -> None:
+        """From here on the lower layers' answers are given, not computed."""
+        aside = SetAside(self.encoder, count).__enter__()
+        object.__setattr__(self, "aside", aside)
+        object.__setattr__(self, "nudged", aside.last)
+
+    def whole(self) -> None:
+        """The lower layers are there again."""
+        if self.aside is not None:
+            self.aside.__exit__()
+        object.__setattr__(self, "aside", None)
+        object.__setattr__(self, "nudged", None)
+
     def forward(
-        self, input_ids: torch.Tensor, attention_mask: torch.Tensor, towards: torch.Tensor
+        self,
+        input_ids: torch.Tensor,
+        attention_mask: torch.Tensor,
+        towards: torch.Tensor,
+        states: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """The layer on the normalised vector, as `services.inference.tuned` computes it."""
+        """The layer on the normalised vector, as `services.inference.tuned` computes it.
+
+        `states` (n, width, dim), with the lower layers set aside, are what they would say.
+        """
+        if self.aside is not None:
+            self.aside.last.put = states
         hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state.float()
         if self.pooling == "cls":
             vec = hidden[:, 0]
@@ -111,15 +138,29 @@ def fit(job: Job, watch: Watch) -> Path:
     start = job.folder / "masked"
     if p["pretrain_epochs"]:
         learn_masked_words([*train.ids], files, start, p["pretrain_epochs"], job, watch)
-    begin = start if p["pretrain_epochs"] else None
+    begin = start if p["pretrain_epochs"] else files.folder
+    if p["frozen_layers"]:
+        train, extra, checked = _with_states((train, extra, checked), begin, p["frozen_layers"], watch)
     soft = _taught(job, train, extra, files, begin, watch) if p["members"] > 1 else None
     both = joined(train, extra)
     epochs = p["distil_epochs"] if soft is not None and p["distil_epochs"] else p["epochs"]
     model = _member(job, both, checked, files, begin, "final", epochs, job.seed, watch, soft)
     watch.stage("calibrate")
+    model.whole()
     if p["full"]:
         model.encoder = extract_lora(model.encoder, files.folder, p["lora_rank"])
     return _write(job, model, files, train, extra, checked)
+
+
+def _with_states(parts: Sequence[Rows], begin: Path, count: int, watch: Watch) -> list[Rows]:
+    """The rows with what the lower layers say of them."""
+    from transformers import AutoModel
+
+    encoder = open_model(AutoModel, begin)
+    found = states(encoder, count, [ids for part in parts for ids in part.ids])
+    watch.line(f"The lower {count} layers have read {len(found)} texts.")
+    ends = np.cumsum([0, *(len(part.ids) for part in parts)])
+    return [replace(part, states=found[a:b]) for part, a, b in zip(parts, ends, ends[1:], strict=False)]
 
 
 def rows_of(examples: Sequence[Example], labels: Sequence[str], files: EncoderFiles) -> Rows:
@@ -138,6 +179,7 @@ def joined(one: Rows, other: Rows) -> Rows:
         one.ids + other.ids,
         np.concatenate([one.truth, other.truth]),
         np.concatenate([one.towards, other.towards]),
+        None if one.states is None or other.states is None else one.states + other.states,
     )
 
 
@@ -151,14 +193,18 @@ def answers(model: Tuned, rows: Rows, batch: int = 64) -> Floats:
     with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16):
         for start in range(0, len(order), batch):
             part = order[start : start + batch]
-            fed = pad([{"input_ids": rows.ids[at], "towards": float(rows.towards[at])} for at in part])
+            fed = pad(
+                [
+                    {"input_ids": rows.ids[at], "towards": float(rows.towards[at])}
+                    | ({} if model.aside is None or rows.states is None else {"states": rows.states[at]})
+                    for at in part
+                ]
+            )
             out[part] = model(**{name: one.to(device) for name, one in fed.items()}).float().cpu().numpy()
     return out
 
 
-def _taught(
-    job: Job, train: Rows, extra: Rows, files: EncoderFiles, begin: Path | None, watch: Watch
-) -> Floats:
+def _taught(job: Job, train: Rows, extra: Rows, files: EncoderFiles, begin: Path, watch: Watch) -> Floats:
     """Each row's answer by the members that did not see it, together with words' answer: (n, n_labels).
 
     Made-up rows (`extra`) come from rows that members saw; they have no answer (NaN).
@@ -209,7 +255,11 @@ def folds(examples: Sequence[Example], k: int, seed: int) -> list[NDArray[np.int
 def some(rows: Rows, at: NDArray[np.int64]) -> Rows:
     """The rows with these numbers."""
     return Rows(
-        tuple(rows.examples[i] for i in at), [rows.ids[i] for i in at], rows.truth[at], rows.towards[at]
+        tuple(rows.examples[i] for i in at),
+        [rows.ids[i] for i in at],
+        rows.truth[at],
+        rows.towards[at],
+        None if rows.states is None else [rows.states[i] for i in at],
     )
 
 
@@ -218,7 +268,7 @@ def _member(
     rows: Rows,
     checked: Rows,
     files: EncoderFiles,
-    begin: Path | None,
+    begin: Path,
     name: str,
     epochs: float,
     seed: int,
@@ -230,8 +280,11 @@ def _member(
 
     p = job.parameters
     torch.manual_seed(seed)
-    encoder = open_model(AutoModel, begin or files.folder, p["dropout"])
+    encoder = open_model(AutoModel, begin, p["dropout"])
     model = Tuned(encoder, files.dim, len(job.labels), files.pooling)
+    if p["frozen_layers"]:
+        fix(encoder, p["frozen_layers"])
+        model.set_aside(p["frozen_layers"])
     if p["full"]:
         for part, parameter in encoder.named_parameters():
             if any(word in part for word in _NOT_IN_LORA):
@@ -299,7 +352,9 @@ def class_weights(truth: NDArray[np.int64], n_labels: int, power: float) -> torc
 def _loss(weights: torch.Tensor, smoothing: float, mixing: float) -> Any:
     def loss_of(model: Any, inputs: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         labels, soft = inputs["labels"], inputs.get("soft")
-        logits = model(inputs["input_ids"], inputs["attention_mask"], inputs["towards"]).float()
+        logits = model(
+            inputs["input_ids"], inputs["attention_mask"], inputs["towards"], inputs.get("states")
+        ).float()
         each = torch.nn.functional.cross_entropy(
             logits, labels, weight=weights.to(logits.device), label_smoothing=smoothing, reduction="none"
         )
