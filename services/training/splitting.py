@@ -1,27 +1,92 @@
 """Which examples are held out, so that nothing held out was seen in training under another coat.
 
 All rows of one text, and of texts that are nearly the same, stay on one side: copies of a headline with
-another number or link would otherwise be learned by heart and counted as understanding.
+another number or link would otherwise be learned by heart and counted as understanding. Who is drawn
+depends on texts and seed, so that rows that are added later leave most others where they were.
 """
 
 from __future__ import annotations
 
 import hashlib
-import math
-import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.errors import InvalidInput
+from services.training.copies import SAME_FROM as SAME_FROM
+from services.training.copies import copies as copies
+from services.training.copies import joined_by
+from services.training.dataset import Example
+from services.training.order import Order
 
-SAME_FROM = 0.8
-"""Jaccard similarity of the words from which two texts are copies."""
+_LISTED = 20
+_LEAST_FOR_A_SHARE = 4
+_TOO_FEW = "There are too few different texts to hold some out."
 
-_NOISE = re.compile(r"https?://\S+|\d+")
-_WORD = re.compile(r"[^\W\d_]+")
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Which rows are learned from, which steer the training, and which only the end is judged by.
+
+    Row numbers from 0, in order; each row is in one part. `validation` is empty only when no share was asked.
+    """
+
+    train: tuple[int, ...]
+    validation: tuple[int, ...]
+    test: tuple[int, ...]
+
+
+def split(examples: Sequence[Example], order: Order) -> Parts:
+    """The parts of the examples, by the order's kind of split, its shares and its seed.
+
+    stratified: each label has about the same share in each part; a row with several counts for its rarest.
+    time: the latest are tested on, those before them validate; copies go by the earliest of them.
+    group: like stratified, and rows of one `group` are never parted.
+    Raises InvalidInput: rows lack a usable time (`extra` has `rows`, at most twenty, counted from 1), or a
+    part would be left empty.
+    """
+    groups = copies([wording(example) for example in examples])
+    if order.split == "group":
+        groups = joined_by(groups, [example.group for example in examples])
+    if order.split == "time":
+        strata = [_by_time(examples, groups)]
+    else:
+        strata = _by_label(examples, groups, order.seed)
+    test, validation = _taken(strata, (order.test_share, order.validation_share))
+    held = set(test) | set(validation)
+    train = tuple(row for row in range(len(examples)) if row not in held)
+    if not train or not test or (order.validation_share > 0 and not validation):
+        raise InvalidInput(_TOO_FEW, field="file")
+    return Parts(train, tuple(sorted(validation)), tuple(sorted(test)))
+
+
+def folds(examples: Sequence[Example], k: int, seed: int) -> NDArray[np.int64]:
+    """The fold of each row, int64 (n,), 0 to k - 1: labels spread evenly, copies together.
+
+    Raises InvalidInput when there are fewer groups of copies than folds.
+    """
+    strata = _by_label(examples, copies([wording(example) for example in examples]), seed)
+    if k < 2 or sum(map(len, strata)) < k:
+        raise InvalidInput(f"There are too few different texts for {k} folds.", field="folds")
+    fold = np.zeros(len(examples), np.int64)
+    filled = [0] * k
+    for stratum in strata:
+        of_stratum = [0] * k
+        for rows in stratum:
+            least = min(range(k), key=lambda f: (of_stratum[f], filled[f]))
+            fold[rows] = least
+            of_stratum[least] += len(rows)
+            filled[least] += len(rows)
+    return fold
+
+
+def wording(example: Example) -> str:
+    """What two examples have in common when they are copies: the text, or all that is said in a dialogue."""
+    return "\n".join(content for _, content in example.messages) or example.text
 
 
 def held_out(texts: Sequence[str], share: float, seed: int) -> NDArray[np.bool_]:
@@ -31,10 +96,7 @@ def held_out(texts: Sequence[str], share: float, seed: int) -> NDArray[np.bool_]
     Raises InvalidInput when a side would be left empty.
     """
     groups = copies(texts)
-    members: dict[int, list[int]] = defaultdict(list)
-    for row, group in enumerate(groups):
-        members[int(group)].append(row)
-    drawn = sorted(members.values(), key=lambda rows: _draw(min(texts[r] for r in rows), seed))
+    drawn = sorted(_members(groups), key=lambda rows: _draw(min(texts[r] for r in rows), seed))
     mask = np.zeros(len(texts), np.bool_)
     wanted = round(share * len(texts))
     for rows in drawn:
@@ -46,50 +108,74 @@ def held_out(texts: Sequence[str], share: float, seed: int) -> NDArray[np.bool_]
     return mask
 
 
-def copies(texts: Sequence[str]) -> NDArray[np.int64]:
-    """The group of each text, int64 (n,): texts that share most of their words are in one group.
+def _members(groups: Iterable[int]) -> list[list[int]]:
+    """The rows of each group."""
+    members: dict[int, list[int]] = defaultdict(list)
+    for row, group in enumerate(groups):
+        members[int(group)].append(row)
+    return list(members.values())
 
-    Numbers, links, case and the order of words do not count. Pairs are found by their rarest words
-    (prefix filtering: Chaudhuri, Ganti, Kaushik, "A Primitive Operator for Similarity Joins", 2006), so
-    every pair at or above SAME_FROM is found.
+
+def _by_label(examples: Sequence[Example], groups: NDArray[np.int64], seed: int) -> list[list[list[int]]]:
+    """Groups of copies as their texts and the seed draw them, the rarest label's first."""
+    told = [_labels(example) for example in examples]
+    counts = Counter(label for labels in told for label in labels)
+    strata: dict[str, list[tuple[bytes, list[int]]]] = defaultdict(list)
+    for rows in _members(groups):
+        labels = {label for row in rows for label in told[row]}
+        rarest = min(labels, key=lambda label: (counts[label], label), default="")
+        strata[rarest].append((_draw(min(wording(examples[row]) for row in rows), seed), rows))
+    return [
+        [rows for _, rows in sorted(strata[label], key=lambda drawn: drawn[0])]
+        for label in sorted(strata, key=lambda label: (counts[label], label))
+    ]
+
+
+def _labels(example: Example) -> set[str]:
+    return {example.label, *example.labels, *(span.label for span in example.spans)} - {""}
+
+
+def _by_time(examples: Sequence[Example], groups: NDArray[np.int64]) -> list[list[int]]:
+    """Groups of copies, those whose first row is the latest first."""
+    times = [_time(example.time) for example in examples]
+    if lacking := [row for row, time in enumerate(times, 1) if time is None]:
+        listed = ", ".join(map(str, lacking[:_LISTED]))
+        raise InvalidInput(
+            f"A split by time needs a time in every row; {len(lacking)} have none, among them row {listed}.",
+            field="time",
+            rows=lacking[:_LISTED],
+        )
+    known = [time for time in times if time is not None]
+    return sorted(_members(groups), key=lambda rows: min(known[row] for row in rows), reverse=True)
+
+
+def _time(text: str) -> datetime | None:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)
+
+
+def _taken(strata: Sequence[Sequence[list[int]]], shares: Sequence[float]) -> list[list[int]]:
+    """From the front of each stratum, about those shares of its rows; whole groups, never the last of them.
+
+    A stratum of a few groups gives one for each share, so that its label can be judged at all.
     """
-    words = [frozenset(_WORD.findall(_NOISE.sub(" ", text.lower()))) or frozenset({text}) for text in texts]
-    parent = list(range(len(texts)))
-    first: dict[frozenset[str], int] = {}
-    for row, found in enumerate(words):
-        parent[row] = first.setdefault(found, row)
-    frequency = Counter(word for found in first for word in found)
-    sharing: dict[str, list[frozenset[str]]] = defaultdict(list)
-    for found, row in first.items():
-        rarest = sorted(found, key=lambda word: (frequency[word], word))
-        seen: set[frozenset[str]] = set()
-        for word in rarest[: len(found) - math.ceil(SAME_FROM * len(found)) + 1]:
-            for other in sharing[word]:
-                if other not in seen:
-                    seen.add(other)
-                    if _alike(found, other):
-                        _join(parent, row, first[other])
-            sharing[word].append(found)
-    return np.array([_root(parent, row) for row in range(len(texts))], np.int64)
-
-
-def _alike(a: frozenset[str], b: frozenset[str]) -> bool:
-    if min(len(a), len(b)) < SAME_FROM * max(len(a), len(b)):
-        return False
-    both = len(a & b)
-    return both >= SAME_FROM * (len(a) + len(b) - both)
-
-
-def _root(parent: list[int], row: int) -> int:
-    while parent[row] != row:
-        parent[row] = parent[parent[row]]
-        row = parent[row]
-    return row
-
-
-def _join(parent: list[int], a: int, b: int) -> None:
-    a, b = _root(parent, a), _root(parent, b)
-    parent[max(a, b)] = min(a, b)
+    parts: list[list[int]] = [[] for _ in shares]
+    for stratum in strata:
+        total = sum(map(len, stratum))
+        quotas = [share * total for share in shares]
+        if len(stratum) >= _LEAST_FOR_A_SHARE:
+            quotas = [max(quota, 0.5) if quota else 0.0 for quota in quotas]
+        taken = [0] * len(shares)
+        for rows in stratum[:-1]:
+            for at, quota in enumerate(quotas):
+                if taken[at] + len(rows) / 2 <= quota:
+                    parts[at] += rows
+                    taken[at] += len(rows)
+                    break
+    return parts
 
 
 def _draw(text: str, seed: int) -> bytes:
