@@ -12,6 +12,7 @@ from typing import Any
 
 from celery import Celery, signals
 from celery.platforms import SecurityWarning
+from kombu import Queue
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -19,6 +20,14 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 warnings.filterwarnings("ignore", category=SecurityWarning)
 
 app = Celery("trefoil")
+
+QUEUES = ("default", "alerts", "gpu", "batch")
+ROUTES = {
+    "services.console.tasks.perform_run": {"queue": "gpu"},
+    "services.console.tasks.perform_job": {"queue": "batch"},
+    "sentiment_monitor.tasks.send_due": {"queue": "alerts"},
+}
+"""Training delays no alert: it has queues of its own, and a worker of its own where there is room for one."""
 
 
 def _settings() -> dict[str, Any]:
@@ -29,6 +38,8 @@ def _settings() -> dict[str, Any]:
         "task_ignore_result": True,
         "task_acks_late": True,
         "task_default_queue": "default",
+        "task_queues": [Queue(name) for name in QUEUES],  # of a worker that is not told which
+        "task_routes": ROUTES,
         "task_create_missing_queues": True,
         "worker_prefetch_multiplier": 1,
         "worker_hijack_root_logger": False,
@@ -72,7 +83,17 @@ def _logging(**_: Any) -> None:
 
 @signals.worker_ready.connect
 def _warm(**_: Any) -> None:
-    """Load the encoder before the first task needs it."""
+    """Load the encoder before the first task needs it; training has its own."""
+    if "default" not in app.amqp.queues.consume_from:
+        return
     from services.inference.engine import get_engine
 
     get_engine().warm()
+
+
+@signals.worker_shutting_down.connect
+def _end_training(**_: Any) -> None:
+    """A training run does not keep its worker from ending: it is queued again and goes on elsewhere."""
+    from services.console import training_process
+
+    training_process.end_with_worker()

@@ -47,6 +47,18 @@ SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 5.0,
         "options": {"expires": 10},
     },
+    # Training runs, imports and suggestions whose worker died or whose message was lost.
+    "console-find-lost": {
+        "task": "services.console.tasks.find_lost",
+        "schedule": 5.0,
+        "options": {"expires": 10},
+    },
+    # Training that is to be done again: so many days after the last time, or after so many labels.
+    "console-start-due": {
+        "task": "services.console.tasks.start_due",
+        "schedule": 60.0,
+        "options": {"expires": 120},
+    },
     # Questions whose web process died before answering.
     "chatbot-answer-waiting": {
         "task": "chatbot.tasks.answer_waiting",

@@ -20,8 +20,10 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from services.console import api_keys, views
+from services.console import api_keys, training_admin, views
 from services.console.models import ApiKey, EngineProcess
+
+__all__ = ["ApiKeyAdmin", "EngineProcessAdmin", "GroupAdmin", "UserAdmin", "training_admin"]
 
 admin.site.unregister(User)
 admin.site.unregister(Group)

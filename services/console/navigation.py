@@ -102,6 +102,26 @@ NAVIGATION: list[dict[str, Any]] = [
         "separator": True,
         "items": [
             {
+                "title": _("Data sets"),
+                "icon": "dataset",
+                "link": reverse_lazy("admin:console_dataset_changelist"),
+            },
+            {
+                "title": _("Runs"),
+                "icon": "model_training",
+                "link": reverse_lazy("admin:console_trainingrun_changelist"),
+            },
+            {
+                "title": _("Versions"),
+                "icon": "published_with_changes",
+                "link": reverse_lazy("admin:console_modelversion_changelist"),
+            },
+            {
+                "title": _("Schedules"),
+                "icon": "event_repeat",
+                "link": reverse_lazy("admin:console_trainingschedule_changelist"),
+            },
+            {
                 "title": _("Serving"),
                 "icon": "speed",
                 "link": reverse_lazy("admin:console_engineprocess_changelist"),
@@ -121,6 +141,11 @@ NAVIGATION: list[dict[str, Any]] = [
                 "title": _("API keys"),
                 "icon": "key",
                 "link": reverse_lazy("admin:console_apikey_changelist"),
+            },
+            {
+                "title": _("Audit log"),
+                "icon": "history",
+                "link": reverse_lazy("admin:console_auditentry_changelist"),
             },
         ],
     },

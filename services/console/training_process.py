@@ -76,6 +76,7 @@ def _perform(run_id: int) -> None:
     )
     asked_at: float | None = None
     while (status := _wait(process)) is None:
+        training_runs.still_starting(run, timezone.now())
         if asked_at is None and _is_to_stop(run):
             asked_at = time.monotonic()
         if _worker_ends.is_set() or (asked_at is not None and time.monotonic() - asked_at > STOPS_WITHIN_S):

@@ -77,6 +77,12 @@ def claim(run_id: int, worker: str, now: datetime) -> TrainingRun | None:
     return TrainingRun.objects.get(pk=run_id) if claimed else None
 
 
+def still_starting(run: TrainingRun, now: datetime) -> None:
+    """A sign of life in place of the run's process, which has not spoken yet."""
+    mine = TrainingRun.objects.filter(pk=run.pk, attempt=run.attempt, state=TrainingRun.State.RUNNING)
+    mine.filter(stage="").update(heartbeat_at=now)
+
+
 def perform(
     run_id: int,
     attempt: int,

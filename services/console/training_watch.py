@@ -41,7 +41,7 @@ class RowWatch:
         self._lock = threading.Lock()
         self._points: list[TrainingPoint] = []
         self._lines: deque[str] = deque(run.log.splitlines(), maxlen=LOG_LINES)
-        self._stage = ""
+        self._stage = "prepare"
         self._done = self._total = self._done_at_start = 0
         self._stage_began = time.monotonic()
         self._stop = threading.Event()

@@ -1,4 +1,4 @@
-"""Start the whole suite: web server, worker and beat together, one Ctrl-C to stop them all."""
+"""Start the whole suite: web server, workers and beat together, one Ctrl-C to stop them all."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OPERATOR = "operator"
 class Command(BaseCommand):
     """`manage.py up`."""
 
-    help = "Migrate, load the sample when the database is empty, then run web, worker and beat."
+    help = "Migrate, load the sample when the database is empty, then run web, workers and beat."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("--no-sample", action="store_true", help="start with an empty database")
@@ -83,7 +83,7 @@ def _ensure_operator() -> str | None:
 
 
 def _run_together(core: CoreSettings) -> int:
-    """Run the three processes until one ends or Ctrl-C; the exit code of the first that failed."""
+    """Run the processes until one ends or Ctrl-C; the exit code of the first that failed."""
     from honcho.manager import Manager
 
     python = sys.executable
@@ -94,10 +94,15 @@ def _run_together(core: CoreSettings) -> int:
         f"{python} -m uvicorn config.asgi:application --host {core.host} --port {core.port} "
         "--no-access-log --log-level warning --timeout-graceful-shutdown 3",
     )
+    alone = "--loglevel warning --without-gossip --without-mingle --without-heartbeat"
     manager.add_process(
         "worker",
-        f"{celery} worker --pool threads --concurrency {core.worker_concurrency} --loglevel warning "
-        "--without-gossip --without-mingle --without-heartbeat",
+        f"{celery} worker --queues default,alerts --hostname worker@%h --pool threads "
+        f"--concurrency {core.worker_concurrency} {alone}",
+    )
+    manager.add_process(  # one thread sees a training run through, the other does imports meanwhile
+        "trainer",
+        f"{celery} worker --queues gpu,batch --hostname trainer@%h --pool threads --concurrency 2 {alone}",
     )
     manager.add_process("beat", f"{celery} beat --loglevel warning")
     manager.loop()
