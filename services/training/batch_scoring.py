@@ -152,6 +152,14 @@ def join(folder: Path, target: Path) -> int:
     return mark.rows
 
 
+def clear(folder: Path) -> None:
+    """Remove what `score` left in a folder, once it is joined; anything else in it stays."""
+    for file in (*folder.glob("part-*.jsonl"), folder / MARK, folder / _LOCK):
+        file.unlink(missing_ok=True)
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()
+
+
 def read_mark(folder: Path) -> Watermark:
     """How far a folder's work is done. Raises Conflict for a mark that cannot be read."""
     try:
