@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import getpass
 import json
+import sys
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -168,16 +170,19 @@ def _export(store: ModelStore, options: Mapping[str, Any]) -> list[dict[str, Any
     from services.inference.model_files import find_folder
     from services.registry.export import KINDS, VARIANTS, export
 
-    done = export(
-        store,
-        options["task"],
-        options["version"],
-        Path(options["folder"]),
-        _samples(options["texts"]),
-        kinds=_chosen(options["kinds"], KINDS, "kinds"),
-        variants=_chosen(options["variants"], VARIANTS, "variants"),
-        find_base=lambda name: find_folder(name, "the adapter's base"),
-    )
+    kinds = _chosen(options["kinds"], KINDS, "kinds")
+    variants = _chosen(options["variants"], VARIANTS, "variants")
+    with redirect_stdout(sys.stderr):  # the compressors print tables; the result is to stay JSON
+        done = export(
+            store,
+            options["task"],
+            options["version"],
+            Path(options["folder"]),
+            _samples(options["texts"]),
+            kinds=kinds,
+            variants=variants,
+            find_base=lambda name: find_folder(name, "the adapter's base"),
+        )
     return [asdict(one) for one in done]
 
 
