@@ -137,10 +137,10 @@ class _View:
 def _view(text: str, company: str | None) -> _View:
     whole = " ".join(_LINK.sub(" ", text).split())
     if company is None:
-        return _View(whole, None, _tokens(whole), [])
+        return _View(whole, None, tokens(whole), [])
     marked = _mark(whole, company)
     clause = _clause(marked)
-    return _View(marked, clause, _tokens(marked), _tokens(clause))
+    return _View(marked, clause, tokens(marked), tokens(clause))
 
 
 def _mark(text: str, company: str) -> str:
@@ -165,7 +165,8 @@ def _clause(marked: str) -> str:
     return clause
 
 
-def _tokens(text: str) -> list[str]:
+def tokens(text: str) -> list[str]:
+    """The words of a text, lower case; a number is `<num>` with its sign, a Han character a word."""
     text = _TICKER.sub("$ticker", text)
     text = _NUMBER.sub(lambda m: f" {(m.group(1) or '').replace('−', '-')}<num> ", text)
     text = _HAN.sub(r" \g<0> ", text)

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float32]
 
+_ROWS_AT_ONCE = 512
+
 
 @dataclass(frozen=True, slots=True)
 class Material:
@@ -135,7 +137,10 @@ def folds(n: int, count: int, seed: int) -> Iterator[NDArray[np.int64]]:
 def _parts(material: Material, space: GramSpace) -> tuple[Floats, Floats]:
     grams = weigh(material.counts, rarity(material.counts), space)
     likeness = np.asarray(material.rows @ material.rows.T, np.float32)
-    return likeness, np.asarray((grams @ grams.T).toarray(), np.float32)
+    words, turned = np.empty_like(likeness), grams.T.tocsr()
+    for at in range(0, len(words), _ROWS_AT_ONCE):  # nearly all pairs share a word: dense at once
+        words[at : at + _ROWS_AT_ONCE] = (grams[at : at + _ROWS_AT_ONCE] @ turned).toarray()
+    return likeness, words
 
 
 def _kernel(likeness: Floats, words: Floats, setting: Setting) -> Floats:
