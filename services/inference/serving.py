@@ -292,7 +292,9 @@ class ServedModels:
 
     def _shipped(self) -> set[str]:
         return {
-            folder.name for folder in registry.SHIPPED.iterdir() if (folder / registry.MANIFEST).is_file()
+            folder.name
+            for folder in registry.SHIPPED.iterdir()
+            if any((folder / name).is_file() for name in (registry.MANIFEST, "config.json"))
         }
 
     def _promoted(self) -> set[str]:

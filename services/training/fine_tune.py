@@ -1,122 +1,188 @@
 """★ From labelled examples to a model version: read this file to know what a training run does.
 
-dataset -> split -> recipe -> evaluate -> register. Each call is one room.
+examples -> split -> recipe -> judge (live version, baseline, gate) -> lineage and card -> registry.
+Each call is one room. The version is in the store when the run ends; it serves when somebody promotes it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+import random
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from services.errors import InvalidInput
-from services.inference.engine import Engine
-from services.inference.features import Features, featurise
-from services.inference.heads import TextHead, head_tensors, logits, predict
-from services.inference.values import EncoderInfo, Priority, Vectors
-from services.registry import manifest as registry
-from services.registry.manifest import DataSource, Manifest
-from services.training.augment import agreeing_wholes, joined_headlines
+from services.conf import load
+from services.errors import Conflict, InvalidInput
+from services.inference.conf import InferenceSettings
+from services.inference.local import LocalEngine
+from services.registry import card, lineage
+from services.registry.lineage import GateResult, Lineage
+from services.registry.manifest import DataSource
+from services.registry.store import ModelStore
+from services.training import judging
+from services.training.conf import TrainingSettings
 from services.training.dataset import Example, fingerprint
-from services.training.evaluation import Evaluation, evaluate
-from services.training.order import NamedSet
-from services.training.recipes import text_head
-from services.training.recipes.text_head import TextHeadRecipe
-from services.training.splitting import held_out
+from services.training.judging import Case, Judged
+from services.training.order import NamedSet, Order, Outcome, Watch
+from services.training.recipes import RECIPES, Job, RecipeInfo, whole
+from services.training.recipes.version_files import version_name
+from services.training.splitting import Parts, split
 
-HELD_OUT_SHARE = 0.12
-Embed = Callable[[list[str]], Vectors]
-
-
-@dataclass(frozen=True, slots=True)
-class Trained:
-    """A head fitted on all examples, and what the same recipe reached on rows held out of its training."""
-
-    head: TextHead
-    validation: Evaluation
-    recipe: TextHeadRecipe
-    encoder: EncoderInfo
-    seed: int
+LEAST_ROWS = 10
 
 
-def fine_tune(
-    examples: Sequence[Example],
-    labels: tuple[str, ...],
-    engine: Engine,
+def train(
+    order: Order,
+    sets: Sequence[NamedSet],
     *,
-    recipe: TextHeadRecipe | None = None,
-    seed: int = 0,
-) -> Trained:
-    """Hold some examples out, fit on the rest, calibrate and evaluate on those, then fit on all of them.
+    store: ModelStore,
+    folder: Path,
+    watch: Watch,
+    now: datetime,
+    against_live: bool = True,
+) -> Outcome:
+    """One run, start to finish; the same folder resumes what was interrupted.
 
-    The seed decides what is held out. Raises InvalidInput when the examples do not suffice or have a
-    label that is not in `labels`, and what `Engine.embed` raises.
+    Without `against_live` it is held against the baselines only, as if nothing served yet.
+
+    Raises InvalidInput (order or examples; `field` says what), Cancelled, ModelFailed, ModelUnavailable,
+    StorageFailed. Nothing is added to the store unless the run comes to its end.
     """
-    recipe = recipe or TextHeadRecipe()
-    if unknown := {example.label for example in examples} - set(labels):
-        raise InvalidInput(f"Unknown label: {min(unknown)[:40]}.", field="label")
-    embed = _remembered(engine)
-    held = held_out([example.text for example in examples], HELD_OUT_SHARE, seed)
-    checked = [example for example, out in zip(examples, held, strict=True) if out]
-    learned = [example for example, out in zip(examples, held, strict=True) if not out]
+    watch.stage("split")
+    recipe, parameters = chosen(order)
+    examples = usable(sets, recipe, order)
+    parts = split(examples, order)
+    watch.line(
+        f"{len(parts.train)} rows to learn, {len(parts.validation)} to tune, {len(parts.test)} to judge."
+    )
+    learned = [examples[at] for at in parts.train]
+    tuned = [examples[at] for at in parts.validation]
+    if order.shuffle_labels:
+        learned, tuned = shuffled(learned, order.seed), shuffled(tuned, order.seed + 1)
+    settings = load(InferenceSettings)
+    engine = LocalEngine(settings, store=store)
+    try:
+        watch.stage("train")
+        job = Job(
+            task=order.task,
+            train=tuple(learned),
+            validation=tuple(tuned),
+            labels=labels_of(examples),
+            languages=order.languages,
+            parameters=parameters,
+            base=order.base or (settings.encoder if recipe.base_setting != "GENERATOR" else ""),
+            seed=order.seed,
+            folder=folder,
+            settings=load(TrainingSettings),
+            engine=engine,
+        )
+        made = recipe.fit(job, watch)
+        watch.stage("evaluate")
+        case = Case(
+            order, recipe, job, made, tuple(examples[at] for at in parts.test), settings, engine, against_live
+        )
+        judged = judging.judge(case, watch)
+    finally:
+        engine.close()
+    watch.stage("register")
+    version = register(order, sets, job, judged, made, parts, store, now)
+    return Outcome(version, judged.metrics, judged.report, judged.verdict.passed, judged.verdict.sentences())
 
-    trial = _fit(learned, labels, embed, recipe, seed)
-    features, truth = _features(checked, embed, recipe), _indices(checked, labels)
-    temperatures = text_head.calibrate(logits(trial, features), truth, features.towards)
-    validation = evaluate(predict(replace(trial, temperatures=temperatures), features), truth, labels)
-    head = replace(_fit(examples, labels, embed, recipe, seed), temperatures=temperatures)
-    return Trained(head, validation, recipe, engine.encoder(), seed)
+
+def chosen(order: Order) -> tuple[RecipeInfo, dict[str, Any]]:
+    """The order's recipe and all its parameters. Raises InvalidInput."""
+    if order.recipe not in RECIPES:
+        raise InvalidInput(
+            f"There is no recipe {order.recipe[:60]!r}; there are {', '.join(RECIPES)}.", field="recipe"
+        )
+    recipe = RECIPES[order.recipe]
+    return recipe, whole(recipe, order.parameters)
+
+
+def usable(sets: Sequence[NamedSet], recipe: RecipeInfo, order: Order) -> tuple[Example, ...]:
+    """The examples of all sets. Raises InvalidInput when they cannot be learned from."""
+    examples = tuple(example for one in sets for example in one.examples)
+    if len(examples) < LEAST_ROWS:
+        raise InvalidInput(
+            f"There are {len(examples)} examples; a run needs at least {LEAST_ROWS}, better some hundreds. "
+            "Label or import more.",
+            field="datasets",
+        )
+    if recipe.serves == "classifier" and len(labels_of(examples)) < 2:
+        raise InvalidInput(
+            "All examples have one label: there is nothing to tell apart. Add examples of another label.",
+            field="datasets",
+        )
+    return examples
+
+
+def labels_of(examples: Sequence[Example]) -> tuple[str, ...]:
+    """Every label that occurs, by name."""
+    found = {example.label for example in examples if example.label}
+    found |= {label for example in examples for label in example.labels}
+    return tuple(sorted(found | {span.label for example in examples for span in example.spans}))
+
+
+def shuffled(examples: Sequence[Example], seed: int) -> list[Example]:
+    """The same texts with one another's answers: what a control run learns from."""
+    dealt = list(examples)
+    random.Random(seed).shuffle(dealt)
+    return [
+        replace(one, label=other.label, labels=other.labels, second=other.second, spans=())
+        for one, other in zip(examples, dealt, strict=True)
+    ]
 
 
 def register(
-    trained: Trained, task: str, languages: tuple[str, ...], sets: Sequence[NamedSet], folder: Path
-) -> Manifest:
-    """Write the head and where it comes from; the manifest. Raises StorageFailed; the old one then stands."""
-    tensors = head_tensors(trained.head)
-    sources = tuple(DataSource(s.name, s.licence, len(s.examples), fingerprint(s.examples)) for s in sets)
-    manifest = Manifest(
-        task=task,
-        version=registry.content_version(task, trained.encoder.version, tensors),
-        base_name=trained.encoder.name,
-        base_version=trained.encoder.version,
-        labels=trained.head.labels,
-        languages=languages,
-        recipe=trained.recipe.name,
-        parameters=trained.recipe.parameters(),
-        metrics=trained.validation.metrics("validation_"),
-        data=sources,
-        seed=trained.seed,
+    order: Order,
+    sets: Sequence[NamedSet],
+    job: Job,
+    judged: Judged,
+    made: Path,
+    parts: Parts,
+    store: ModelStore,
+    now: datetime,
+) -> str:
+    """Lineage and card beside the files, and the folder into the store; the version's name."""
+    version = version_name(order.task, made)
+    verdict = judged.verdict
+    record = Lineage(
+        task=order.task,
+        version=version,
+        base_name=judged.base_name,
+        base_version=judged.base_version,
+        data=tuple(DataSource(s.name, s.licence, len(s.examples), fingerprint(s.examples)) for s in sets),
+        recipe=order.recipe,
+        parameters={**job.parameters, "shuffle_labels": order.shuffle_labels},
+        metrics=judged.metrics,
+        intervals=judged.intervals,
+        seed=order.seed,
+        commit=lineage.commit(),
+        hardware=lineage.hardware(),
+        software=lineage.software(),
+        trained_at=now.isoformat(),
+        split={
+            "kind": order.split,
+            "train": len(parts.train),
+            "validation": len(parts.validation),
+            "test": len(parts.test),
+        },
+        gate=GateResult(
+            verdict.passed,
+            verdict.sentences(),
+            round(verdict.gain, 4),
+            round(verdict.low, 4),
+            round(verdict.high, 4),
+        ),
+        parent=judged.live_version,
+        languages=order.languages,
+        labels=job.labels,
     )
-    return registry.write(folder, manifest, tensors)
-
-
-def _fit(
-    examples: Sequence[Example], labels: tuple[str, ...], embed: Embed, recipe: TextHeadRecipe, seed: int
-) -> TextHead:
-    """The recipe on these examples and what `augment` makes of them."""
-    joined = round(recipe.joined_share * sum(example.entity is not None for example in examples))
-    more = [*examples, *agreeing_wholes(examples), *joined_headlines(examples, joined, seed)]
-    return text_head.fit(_features(more, embed, recipe), _indices(more, labels), labels, recipe)
-
-
-def _features(examples: Sequence[Example], embed: Embed, recipe: TextHeadRecipe) -> Features:
-    return featurise([(example.text, example.entity) for example in examples], embed, recipe.space)
-
-
-def _indices(examples: Sequence[Example], labels: tuple[str, ...]) -> NDArray[np.int64]:
-    return np.array([labels.index(example.label) for example in examples], np.int64)
-
-
-def _remembered(engine: Engine) -> Embed:
-    """The engine's `embed`, each wording asked for once in a run."""
-    known: dict[str, Vectors] = {}
-
-    def embed(texts: list[str]) -> Vectors:
-        new = [text for text in dict.fromkeys(texts) if text not in known]
-        known.update(zip(new, engine.embed(new, priority=Priority.BATCH), strict=True))
-        return np.stack([known[text] for text in texts])
-
-    return embed
+    lineage.write(made, record)
+    card.write(made, record, judged.report)
+    with suppress(Conflict):  # an earlier attempt at this run came this far
+        store.add(order.task, version, made)
+    return version

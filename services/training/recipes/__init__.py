@@ -81,7 +81,8 @@ def whole(info: RecipeInfo, given: Mapping[str, Any]) -> dict[str, Any]:
     known = {parameter.name: parameter for parameter in info.parameters}
     if unknown := sorted(set(given) - set(known)):
         raise InvalidInput(
-            f"The recipe {info.name} has no parameter {unknown[0][:60]!r}; it has {', '.join(sorted(known))}.",
+            f"The recipe {info.name} has no parameter {unknown[0][:60]!r}; "
+            f"it has {', '.join(sorted(known))}.",
             field=unknown[0][:60],
         )
     return {name: _value(parameter, given.get(name, parameter.default)) for name, parameter in known.items()}
@@ -166,8 +167,8 @@ RECIPES: dict[str, RecipeInfo] = {
         RecipeInfo(
             "tuned_head",
             "Tuned encoder with words beside it (the best for short texts)",
-            "LoRA matrices for the encoder, a layer on its vectors and on words; several runs are averaged and "
-            "taught to one.",
+            "LoRA matrices for the encoder, a layer on its vectors and on words; several runs are "
+            "averaged and taught to one.",
             ("labelled",),
             "classifier",
             "tuned_head",
@@ -283,7 +284,8 @@ RECIPES: dict[str, RecipeInfo] = {
         RecipeInfo(
             "pretrain",
             "Learn the field's language (masked words)",
-            "Goes on with masked-language modelling on the company's own texts; the result is a base for others.",
+            "Goes on with masked-language modelling on the company's own texts; the result is a base for "
+            "other recipes.",
             ("texts", "labelled"),
             "base",
             "pretrain",

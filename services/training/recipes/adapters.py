@@ -7,6 +7,8 @@ kept whole.
 
 from __future__ import annotations
 
+import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +43,23 @@ def extract_lora(tuned: Any, base_folder: Path, rank: int) -> Any:
         for name, parameter in tuned.named_parameters()
         if name.endswith("LayerNorm.bias")
     }
+    moved = sorted(
+        {
+            int(found.group(1))
+            for name, (weight, _) in changes.items()
+            if (found := re.search(r"layers?\.(\d+)\.", name))
+            and not torch.equal(weight, dict(base.named_modules())[name].weight.detach().float())
+        }
+    )
     adapted = get_peft_model(
         base,
         LoraConfig(
-            r=rank, lora_alpha=rank, target_modules=list(TARGETS), bias="all", exclude_modules=".*pooler.*"
+            r=rank,
+            lora_alpha=rank,
+            target_modules=list(TARGETS),
+            bias="all",
+            layers_to_transform=moved or None,
+            exclude_modules=".*pooler.*",
         ),
     )
     for name, module in adapted.base_model.model.named_modules():
@@ -63,3 +78,19 @@ def extract_lora(tuned: Any, base_folder: Path, rank: int) -> Any:
         if name in found:
             found[name].data = value.clone()
     return adapted.to(device)
+
+
+def plain_adapter(folder: Path, base: str) -> None:
+    """An adapter as peft saved it, made fit to be given on.
+
+    The base by its name, not by where it lies here; weights in float16, half the bytes.
+    """
+    from safetensors.torch import load_file, save_file
+
+    (folder / "README.md").unlink(missing_ok=True)
+    path = folder / "adapter_config.json"
+    config = json.loads(path.read_text(encoding="utf-8"))
+    told = json.dumps(config | {"base_model_name_or_path": base}, indent=1, sort_keys=True)
+    path.write_text(f"{told}\n", encoding="utf-8")
+    file = folder / "adapter_model.safetensors"
+    save_file({name: one.half().contiguous() for name, one in load_file(file).items()}, file)

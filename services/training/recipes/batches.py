@@ -23,6 +23,14 @@ def base_folder(name: str, setting: str) -> Path:
     return folder
 
 
+def named(folder: Path) -> str:
+    """A base as settings name it: the packaged encoder by its name, any other by its folder."""
+    from services.inference.conf import DEFAULT_ENCODER
+    from services.inference.model_files import find_folder
+
+    return DEFAULT_ENCODER if folder == find_folder(DEFAULT_ENCODER, "ENCODER") else str(folder)
+
+
 def open_tokenizer(folder: Path) -> Any:
     """The base's tokenizer, as transformers has it."""
     from transformers import AutoTokenizer

@@ -87,9 +87,8 @@ class Told(TrainerCallback):
             curve = {"eval_loss": "validation_loss"}.get(name, name.replace("eval_", "validation_"))
             if name in {"loss", "eval_loss"} and not math.isfinite(float(value)):
                 raise ModelFailed(
-                    f"The loss is not a number any more at step {state.global_step}: nothing that was learned "
-                    "since the last checkpoint can be used. Lower learning_rate, or set "
-                    "TRAINING_PRECISION=fp32."
+                    f"The loss is not a number any more at step {state.global_step}: nothing learned since "
+                    "the last checkpoint can be used. Lower learning_rate, or set TRAINING_PRECISION=fp32."
                 )
             timed = name.endswith("_per_second") or name == "eval_runtime"
             if name in {"loss", "learning_rate"} or (name.startswith("eval_") and not timed):
@@ -97,7 +96,10 @@ class Told(TrainerCallback):
 
 
 class Loop(Trainer):
-    """The Trainer with layer-wise rates and adversarial steps; `loss_of(model, inputs)` gives loss and logits."""
+    """The Trainer with layer-wise rates and adversarial steps.
+
+    `loss_of(model, inputs)` gives loss and logits; without it the model's own loss counts.
+    """
 
     def __init__(self, *args: Any, pace: Pace, loss_of: Any = None, **kwargs: Any) -> None:
         self.pace = pace
@@ -189,27 +191,43 @@ def run_loop(
     *,
     metrics: Metrics | None = None,
     loss_of: Any = None,
-    trainer: Any = Loop,
 ) -> dict[str, list[float]]:
     """Train `model` in place, to its best state when `best_by` is set; what it logged, by name.
 
-    Raises Cancelled (a checkpoint is kept, the same folder goes on), ModelFailed (no number, or no memory even
-    for one example), StorageFailed (the disk is full).
+    Raises Cancelled (a checkpoint is kept, the same folder goes on), ModelFailed (no number, or no memory
+    even for one example), StorageFailed (the disk is full).
     """
-    parts = max(1, pace.accumulation)
-    while True:
-        told = Told(watch)
-        arguments = _arguments(pace, parts, folder, settings, bool(validation), len(train))
-        loop = trainer(
+
+    def make(arguments: Mapping[str, Any], callbacks: list[TrainerCallback]) -> Trainer:
+        return Loop(
             model=model,
-            args=arguments,
+            args=TrainingArguments(**arguments),
             train_dataset=list(train),
             eval_dataset=list(validation) if validation else None,
             data_collator=collate,
             compute_metrics=metrics,
-            callbacks=[told, *_stopping(pace)],
-            **({"pace": pace, "loss_of": loss_of} if issubclass(trainer, Loop) else {}),
+            callbacks=callbacks,
+            pace=pace,
+            loss_of=loss_of,
         )
+
+    return drive(make, len(train), bool(validation), pace, folder, watch, settings)
+
+
+def drive(
+    make: Callable[[Mapping[str, Any], list[TrainerCallback]], Trainer],
+    rows: int,
+    evaluates: bool,
+    pace: Pace,
+    folder: Path,
+    watch: Watch,
+    settings: TrainingSettings,
+) -> dict[str, list[float]]:
+    """The loop over any of the Trainer's kin; `make` is given the arguments and the callbacks."""
+    parts = max(1, pace.accumulation)
+    while True:
+        told = Told(watch)
+        loop = make(_arguments(pace, parts, folder, settings, evaluates, rows), [told, *_stopping(pace)])
         loop.remove_callback(PrinterCallback)
         try:
             _train(loop, folder, watch)
@@ -218,11 +236,12 @@ def run_loop(
                 raise
             if parts * 2 > pace.batch_size:
                 raise ModelFailed(
-                    "There is not enough memory for one example: set max_tokens lower, choose a smaller base, or "
-                    "run on another machine."
+                    "There is not enough memory for one example: set max_tokens lower, choose a smaller "
+                    "base, or run on another machine."
                 ) from error
             parts *= 2
-            watch.line(f"Out of memory: going on with {max(1, pace.batch_size // parts)} examples at a time.")
+            at_once = max(1, pace.batch_size // parts)
+            watch.line(f"Out of memory: going on with {at_once} examples at a time.")
             del loop
             _free()
             continue
@@ -250,7 +269,7 @@ def precision(settings: TrainingSettings) -> tuple[str, bool]:
 
 def _arguments(
     pace: Pace, parts: int, folder: Path, settings: TrainingSettings, evaluates: bool, rows: int
-) -> TrainingArguments:
+) -> dict[str, Any]:
     kind, cpu = precision(settings)
     if settings.training_threads:
         torch.set_num_threads(settings.training_threads)
@@ -258,43 +277,43 @@ def _arguments(
     steps = pace.max_steps or max(1, math.ceil(rows / pace.batch_size * pace.epochs))
     every = max(1, steps // max(1, pace.evaluations))
     best = bool(pace.best_by) and evaluates
-    return TrainingArguments(
-        output_dir=str(folder / "checkpoints"),
-        per_device_train_batch_size=max(1, pace.batch_size // parts),
-        per_device_eval_batch_size=64,
-        gradient_accumulation_steps=parts,
-        num_train_epochs=pace.epochs,
-        max_steps=pace.max_steps or -1,
-        learning_rate=pace.learning_rate,
-        lr_scheduler_type=pace.schedule,
-        warmup_steps=max(1, round(steps * pace.warmup_share)) if pace.warmup_share else 0,
-        weight_decay=pace.weight_decay,
-        max_grad_norm=1.0,
-        bf16=kind == "bf16",
-        fp16=kind == "fp16",
-        use_cpu=cpu,
-        gradient_checkpointing=pace.gradient_checkpointing,
-        logging_steps=max(1, steps // 100),
-        logging_nan_inf_filter=False,
-        eval_strategy="steps" if evaluates else "no",
-        eval_steps=every,
-        save_strategy="steps",
-        save_steps=every,
-        save_total_limit=2,
-        load_best_model_at_end=best,
-        metric_for_best_model=pace.best_by or None,
-        greater_is_better=not pace.best_by.endswith("loss") if best else None,
-        seed=pace.seed,
-        data_seed=pace.seed,
-        train_sampling_strategy="group_by_length" if rows > pace.batch_size else "random",
-        remove_unused_columns=False,
-        dataloader_pin_memory=not cpu,
-        disable_tqdm=True,
-        report_to=settings.reporters,
-        label_names=["labels"],
-        log_level="error",
-        **pace.extra,
-    )
+    found: dict[str, Any] = {
+        "output_dir": str(folder / "checkpoints"),
+        "per_device_train_batch_size": max(1, pace.batch_size // parts),
+        "per_device_eval_batch_size": max(1, 64 // parts),
+        "gradient_accumulation_steps": parts,
+        "num_train_epochs": pace.epochs,
+        "max_steps": pace.max_steps or -1,
+        "learning_rate": pace.learning_rate,
+        "lr_scheduler_type": pace.schedule,
+        "warmup_steps": max(1, round(steps * pace.warmup_share)) if pace.warmup_share else 0,
+        "weight_decay": pace.weight_decay,
+        "max_grad_norm": 1.0,
+        "bf16": kind == "bf16",
+        "fp16": kind == "fp16",
+        "use_cpu": cpu,
+        "gradient_checkpointing": pace.gradient_checkpointing,
+        "logging_steps": max(1, steps // 100),
+        "logging_nan_inf_filter": False,
+        "eval_strategy": "steps" if evaluates else "no",
+        "eval_steps": every,
+        "save_strategy": "steps",
+        "save_steps": every,
+        "save_total_limit": 2,
+        "load_best_model_at_end": best,
+        "metric_for_best_model": pace.best_by or None,
+        "greater_is_better": not pace.best_by.endswith("loss") if best else None,
+        "seed": pace.seed,
+        "data_seed": pace.seed,
+        "train_sampling_strategy": "group_by_length" if rows > pace.batch_size else "random",
+        "remove_unused_columns": False,
+        "dataloader_pin_memory": not cpu,
+        "disable_tqdm": True,
+        "report_to": settings.reporters,
+        "label_names": ["labels"],
+        "log_level": "error",
+    }
+    return {**found, **pace.extra}
 
 
 def _train(loop: Any, folder: Path, watch: Watch) -> None:

@@ -41,7 +41,7 @@ class Masked:
 
 
 def masked_loss(model: Any, inputs: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean surprise at the hidden places; only those go through the vocabulary layer, which is the large one."""
+    """Mean surprise at the hidden places; only those go through the vocabulary layer, the large one."""
     labels = inputs["labels"]
     hidden = model.base_model(
         input_ids=inputs["input_ids"], attention_mask=inputs["attention_mask"]

@@ -31,12 +31,12 @@ from services.training.augment import agreeing_wholes, joined_headlines
 from services.training.dataset import Example
 from services.training.order import Watch
 from services.training.recipes import Job, words_layer
-from services.training.recipes.adapters import extract_lora
-from services.training.recipes.batches import Padded, open_model
+from services.training.recipes.adapters import extract_lora, plain_adapter
+from services.training.recipes.batches import Padded, named, open_model
 from services.training.recipes.bottom import SetAside, fix, states
 from services.training.recipes.loop import Pace, run_loop
 from services.training.recipes.masking import learn_masked_words
-from services.training.splitting import copies
+from services.training.splitting import folds
 
 Floats = NDArray[np.float32]
 VERSION = "version"
@@ -215,8 +215,9 @@ def _taught(job: Job, train: Rows, extra: Rows, files: EncoderFiles, begin: Path
         return found
     n_labels = len(job.labels)
     by_encoder, by_words = (np.full((len(train.ids), n_labels), np.nan, np.float32) for _ in range(2))
-    for number, out in enumerate(folds(train.examples, job.parameters["members"], job.seed)):
-        seen = np.setdiff1d(np.arange(len(train.ids)), out)
+    fold = folds(train.examples, job.parameters["members"], job.seed)
+    for number in range(job.parameters["members"]):
+        out, seen = np.flatnonzero(fold == number), np.flatnonzero(fold != number)
         rest, held = some(train, seen), some(train, out)
         watch.line(f"Member {number + 1} of {job.parameters['members']}: {len(seen)} rows.")
         model = _member(
@@ -243,13 +244,6 @@ def _taught(job: Job, train: Rows, extra: Rows, files: EncoderFiles, begin: Path
     whole = np.concatenate([soft, np.full((len(extra.ids), n_labels), np.nan, np.float32)])
     np.save(kept, whole)
     return np.asarray(whole, np.float32)
-
-
-def folds(examples: Sequence[Example], k: int, seed: int) -> list[NDArray[np.int64]]:
-    """The rows of each of k parts; copies of one text are in one part."""
-    groups = copies([example.text for example in examples])
-    part = np.random.default_rng(seed).integers(0, k, groups.max() + 1)[groups]
-    return [np.flatnonzero(part == number) for number in range(k)]
 
 
 def some(rows: Rows, at: NDArray[np.int64]) -> Rows:
@@ -409,14 +403,13 @@ def _write(job: Job, model: Tuned, files: EncoderFiles, train: Rows, extra: Rows
     folder = job.folder / VERSION
     folder.mkdir(parents=True, exist_ok=True)
     model.encoder.save_pretrained(folder, safe_serialization=True)
-    (folder / "README.md").unlink(missing_ok=True)
-    _plain_adapter(folder, files.name)
+    plain_adapter(folder, named(files.folder))
     tensors = tensors_of(head)
     adapter = registry.content_version(job.task, files.version, _adapter_tensors(folder))
     manifest = Manifest(
         task=job.task,
         version=registry.content_version(job.task, adapter, tensors),
-        base_name=files.name,
+        base_name=named(files.folder),
         base_version=files.version,
         labels=job.labels,
         languages=job.languages,
@@ -437,14 +430,3 @@ def _adapter_tensors(folder: Path) -> dict[str, NDArray[Any]]:
     from safetensors.numpy import load_file
 
     return load_file(folder / "adapter_model.safetensors")
-
-
-def _plain_adapter(folder: Path, base: str) -> None:
-    """The base by its name, not by where it lies here; weights in float16, half the bytes."""
-    from safetensors.torch import load_file, save_file
-
-    path = folder / "adapter_config.json"
-    config = json.loads(path.read_text(encoding="utf-8"))
-    path.write_text(json.dumps(config | {"base_model_name_or_path": base}, indent=1) + "\n", encoding="utf-8")
-    file = folder / "adapter_model.safetensors"
-    save_file({name: one.half().contiguous() for name, one in load_file(file).items()}, file)

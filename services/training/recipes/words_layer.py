@@ -60,7 +60,7 @@ def frozen_answers(learned: Sequence[Example], asked: Sequence[Example], job: Jo
 
 
 def stack(one: Floats, other: Floats, truth: NDArray[np.int64]) -> NDArray[np.float64]:
-    """How much each side counts, float64 (2,), none below zero: the weights that make the labels likeliest."""
+    """How much each side counts, float64 (2,), none below zero: what makes the labels likeliest."""
     from scipy.optimize import minimize
     from scipy.special import log_softmax
 
