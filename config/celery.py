@@ -25,6 +25,7 @@ QUEUES = ("default", "alerts", "gpu", "batch")
 ROUTES = {
     "services.console.tasks.perform_run": {"queue": "gpu"},
     "services.console.tasks.perform_job": {"queue": "batch"},
+    "services.console.tasks.look_for_drift": {"queue": "batch"},
     "sentiment_monitor.tasks.send_due": {"queue": "alerts"},
 }
 """Training delays no alert: it has queues of its own, and a worker of its own where there is room for one."""

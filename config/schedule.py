@@ -59,6 +59,12 @@ SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 60.0,
         "options": {"expires": 120},
     },
+    # Whether new rows still look like those that the live models learned from: it proposes, people decide.
+    "console-look-for-drift": {
+        "task": "services.console.tasks.look_for_drift",
+        "schedule": 3600.0,
+        "options": {"expires": 3600},
+    },
     # Questions whose web process died before answering.
     "chatbot-answer-waiting": {
         "task": "chatbot.tasks.answer_waiting",

@@ -73,11 +73,16 @@ def example_of(row: DatasetRow) -> Example:
         text=row.text,
         entity=row.entity or None,
         label="" if multi else row.label,
-        labels=tuple(filter(None, row.label.split("|"))) if multi else tuple(more.pop("labels", ())),
+        labels=labels_of(row) if multi else (),
         spans=tuple(Span(**span) for span in more.pop("spans", ())),
         messages=tuple((role, content) for role, content in more.pop("messages", ())),
         **{name: str(value) for name, value in more.items() if name in _WITHOUT_COLUMN and name != "labels"},
     )
+
+
+def labels_of(row: DatasetRow) -> tuple[str, ...]:
+    """The labels of a row that may have several."""
+    return tuple(row.data.get("labels") or filter(None, row.label.split("|")))
 
 
 def key_of(example: Example) -> str:
@@ -108,28 +113,35 @@ def balance(dataset: Dataset) -> Balance:
 
 def as_csv(rows: QuerySet[DatasetRow]) -> Iterator[str]:
     """The rows as CSV, piece by piece: what an import takes, and who labelled what when."""
-    columns = ["text", "entity", "label", *_WITHOUT_COLUMN[1:], "state", "labelled_by", "labelled_at"]
+    columns = ["text", "entity", "label", *_WITHOUT_COLUMN, "state", "labelled_by", "labelled_at"]
     yield _csv_line(columns)
-    for row in rows.iterator(chunk_size=2000):
+    for row in rows.select_related("dataset").iterator(chunk_size=2000):
+        multi = row.dataset.shape == Dataset.Shape.MULTI
         more = [_cell(row.data.get(name, "")) for name in _WITHOUT_COLUMN[1:]]
+        several = _cell(list(labels_of(row))) if multi else ""
         at = row.labelled_at.isoformat() if row.labelled_at else ""
-        yield _csv_line([row.text, row.entity, row.label, *more, row.state, row.labelled_by, at])
+        label = "" if multi else row.label
+        yield _csv_line([row.text, row.entity, label, several, *more, row.state, row.labelled_by, at])
 
 
 def as_jsonl(rows: QuerySet[DatasetRow]) -> Iterator[str]:
     """The rows as JSON, one a line, empty fields left out."""
     for row in rows.select_related("dataset").iterator(chunk_size=2000):
-        label = {"labels": row.label.split("|")} if row.dataset.shape == Dataset.Shape.MULTI else {}
+        multi = row.dataset.shape == Dataset.Shape.MULTI
         told = {"text": row.text, "entity": row.entity, "label": row.label, **row.data, "state": row.state}
-        if label:
-            told = {**told, "label": "", **label}
-        yield json.dumps({k: v for k, v in told.items() if v}, ensure_ascii=False) + "\n"
+        told = {name: value for name, value in told.items() if value}
+        if multi:
+            told = {**told, "labels": list(labels_of(row))}
+            told.pop("label", None)
+        yield json.dumps(told, ensure_ascii=False) + "\n"
 
 
 def _more(example: Example) -> dict[str, Any]:
     found: dict[str, Any] = {
         name: getattr(example, name) for name in _WITHOUT_COLUMN[5:] if getattr(example, name)
     }
+    if any("|" in label for label in example.labels):  # the column could not be split again
+        found["labels"] = list(example.labels)
     if example.spans:
         found["spans"] = [{"start": s.start, "end": s.end, "label": s.label} for s in example.spans]
     for name in ("second", "negative"):

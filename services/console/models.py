@@ -125,14 +125,14 @@ class DatasetRow(models.Model):
     )
     position = models.PositiveIntegerField(_("row"))
     text = models.TextField(_("text"))
-    entity = models.CharField(_("company"), max_length=300, blank=True)
-    label = models.CharField(_("label"), max_length=200, blank=True)
+    entity = models.TextField(_("company"), blank=True)
+    label = models.TextField(_("label"), blank=True)
     data = models.JSONField(_("more"), default=dict, blank=True)
     key = models.CharField(max_length=32, editable=False)
     state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.OPEN)
     labelled_by = models.CharField(_("labelled by"), max_length=150, blank=True)
     labelled_at = models.DateTimeField(_("labelled at"), null=True, blank=True)
-    suggestion = models.CharField(_("suggestion"), max_length=200, blank=True)
+    suggestion = models.TextField(_("suggestion"), blank=True)
     suggested_p = models.FloatField(_("its probability"), null=True, blank=True)
     uncertainty = models.FloatField(_("uncertainty"), null=True, blank=True)
 
@@ -143,7 +143,7 @@ class DatasetRow(models.Model):
         indexes = [
             models.Index(fields=["dataset", "position"], name="console_row_position"),
             models.Index(fields=["dataset", "key"], name="console_row_key"),
-            models.Index(fields=["dataset", "state", "label"], name="console_row_state"),
+            models.Index(fields=["dataset", "state"], name="console_row_state"),
         ]
 
     def __str__(self) -> str:

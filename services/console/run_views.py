@@ -8,14 +8,13 @@ from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect, JsonResponse, StreamingHttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
-from services.console import run_report, tasks, training_orders, training_runs, versions
+from services.console import drift_watch, run_report, tasks, training_orders, training_runs, versions
 from services.console.models import Dataset, TrainingRun
 from services.console.storage import storage
 from services.errors import NotAllowed, SuiteError
@@ -161,6 +160,7 @@ def active_part(request: HttpRequest) -> HttpResponse:
         "active": [(run, stage_words(run), eta_words(run)) for run in active.order_by("-state", "pk")[:5]],
         "total_n": TrainingRun.objects.count(),
         "datasets_n": Dataset.objects.count(),
+        "drifted": _drifted(),
     }
     response = render(request, "console/parts/active_runs.html", context)
     if request.GET.get("was") and not context["active"]:
@@ -226,6 +226,14 @@ def _promote(request: HttpRequest, run: TrainingRun) -> None:
     )
 
 
+def _drifted() -> list[tuple[TrainingRun, list[str]]]:
+    """Live versions that are due to be trained again; none while the file store does not answer."""
+    try:
+        return drift_watch.proposals(ModelStore(storage()))
+    except SuiteError:
+        return []
+
+
 def _parameters(recipe: str, given: dict[str, Any], wrong: dict[str, str]) -> dict[str, Any]:
     found = training_orders.recipes().get(recipe)
     fields = []
@@ -268,8 +276,3 @@ def _live_name(store: ModelStore, run: TrainingRun) -> str:
 
 def _number(told: Any) -> int:
     return int(told) if str(told).isdecimal() else 0
-
-
-def run_url(run_id: int) -> str:
-    """The address of a run's page."""
-    return reverse("admin:console_trainingrun_change", args=[run_id])

@@ -8,12 +8,21 @@ from celery import shared_task
 from django.db import transaction
 from django.utils import timezone
 
-from services.console import dataset_jobs, imports, schedules, suggestions, training_process, training_runs
+from services.console import (
+    dataset_jobs,
+    drift_watch,
+    imports,
+    schedules,
+    suggestions,
+    training_process,
+    training_runs,
+)
 from services.console.models import DatasetJob
 from services.console.storage import storage
 from services.errors import Conflict, SuiteError
 from services.inference.engine import get_engine
 from services.logs import get_logger
+from services.registry.store import ModelStore
 
 log = get_logger(__name__)
 
@@ -62,6 +71,12 @@ def start_due() -> None:
     """Runs that a schedule asks for."""
     for run in schedules.start_due(timezone.now()):
         perform_run_soon(run.pk)
+
+
+@shared_task
+def look_for_drift() -> None:
+    """Whether what came in since still looks like what the live versions learned from."""
+    drift_watch.look(ModelStore(storage()), get_engine(), timezone.now())
 
 
 def perform_run_soon(run_id: int) -> None:

@@ -21,7 +21,7 @@ from django.db.models import Q
 from django.utils.translation import gettext as _
 
 from services.console import datasets as dataset_rows
-from services.console import training_orders
+from services.console import drift_watch, training_orders
 from services.console.models import Dataset, TrainingRun
 from services.console.training_watch import RowWatch
 from services.errors import Conflict, StorageFailed, SuiteError
@@ -100,7 +100,9 @@ def perform(
     with RowWatch(run, attempt, clock) as watch:
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            sets = [dataset_rows.as_set(dataset) for dataset in run.datasets.order_by("pk")]
+            datasets = list(run.datasets.order_by("pk"))
+            newest = drift_watch.last_row(datasets)
+            sets = [dataset_rows.as_set(dataset) for dataset in datasets]
             order = training_orders.from_json(run.order)
             outcome = (train or _train())(order, sets, store=store, folder=folder, watch=watch, now=clock())
         except Cancelled:
@@ -115,7 +117,7 @@ def perform(
             watch.line(f"{type(error).__name__}: {error}")
             ended = _failure("internal_error", f"{type(error).__name__}: {error}"[:2000])
         else:
-            ended = _success(outcome)
+            ended = _success(outcome, newest)
     _end(run_id, attempt, ended, clock())
 
 
@@ -193,14 +195,18 @@ def _train() -> Train:
     return fine_tune.train
 
 
-def _success(outcome: Outcome) -> dict[str, Any]:
+def _success(outcome: Outcome, newest_row: int) -> dict[str, Any]:
     told = asdict(outcome)
     return {
         "state": TrainingRun.State.DONE,
         "version": outcome.version,
         "passed": outcome.passed,
         "reasons": list(outcome.reasons),
-        "outcome": {"metrics": dict(told["metrics"]), "report": dict(told["report"])},
+        "outcome": {
+            "metrics": dict(told["metrics"]),
+            "report": dict(told["report"]),
+            drift_watch.LAST_ROW: newest_row,
+        },
     }
 
 

@@ -62,7 +62,7 @@ class RowWatch:
     def stage(self, name: str) -> None:
         """What begins now."""
         with self._lock:
-            self._stage, self._done, self._total, self._done_at_start = name, 0, 0, 0
+            self._stage, self._done, self._total, self._done_at_start = name[:40], 0, 0, 0
             self._stage_began = time.monotonic()
 
     def progress(self, done: int, total: int) -> None:
@@ -78,7 +78,7 @@ class RowWatch:
             self.line(f"{curve} at step {step}: {value}")
             return
         with self._lock:
-            self._points.append(TrainingPoint(run_id=self._run_id, curve=curve, step=step, value=value))
+            self._points.append(TrainingPoint(run_id=self._run_id, curve=curve[:60], step=step, value=value))
 
     def line(self, text: str) -> None:
         """One more line of the log, with its time."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import django
@@ -15,11 +16,12 @@ def main() -> None:
     from services.console import training_process, training_runs
     from services.console.storage import storage
     from services.registry.store import ModelStore
-    from tests.console.training import stand_in
+    from tests.console import training
 
     run, attempt, parent = map(int, sys.argv[1:])
+    train = getattr(training, os.environ.get("STAND_IN", "stand_in"))
     training_process.die_with(parent)
-    training_runs.perform(run, attempt, ModelStore(storage()), timezone.now, train=stand_in)
+    training_runs.perform(run, attempt, ModelStore(storage()), timezone.now, train=train)
 
 
 if __name__ == "__main__":

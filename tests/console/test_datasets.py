@@ -43,6 +43,8 @@ def take_in(
     [
         ("labelled", Example("Rain delays the match", "FC Aa", "negative", source="wire", language="en")),
         ("multi", Example("Oil and grain", labels=("grain", "oil"), id="7", time="2026-01-02")),
+        ("multi", Example("Nothing of note")),
+        ("multi", Example("A label with a bar", labels=("a|b", "c"))),
         ("spans", Example("Aare AG rises", spans=(Span(0, 7, "ORG"),))),
         ("pairs", Example("Where is it?", second="Here.", negative="Never.", group="g")),
         ("dialogues", Example("", messages=(("user", "Hi"), ("assistant", "Hello")))),
@@ -135,6 +137,18 @@ def test_what_is_exported_can_be_imported() -> None:
     lines = [json.loads(line) for line in datasets.as_jsonl(dataset.rows.order_by("position"))]
     assert lines[0]["label"] == "negative"
     assert len(lines) == 9
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl"])
+def test_rows_with_several_labels_come_back_from_either_file(ending: str) -> None:
+    dataset = Dataset.objects.create(name="m", task="topics", shape="multi", labels=["a|b", "grain", "oil"])
+    for n, labels in enumerate([("grain", "oil"), (), ("a|b", "oil")], 1):
+        datasets.row_of(dataset, n, Example(f"Text {n}", labels=labels), "labelled").save()
+    write = datasets.as_csv if ending == "csv" else datasets.as_jsonl
+    copy = Dataset.objects.create(name="copy", task="topics", shape="multi", labels=dataset.labels)
+    job = take_in(copy, "".join(write(dataset.rows.order_by("position"))), name=f"rows.{ending}")
+    assert job.problems == []
+    assert datasets.as_set(copy).examples == datasets.as_set(dataset).examples
 
 
 def test_the_balance_counts_rows_labels_and_lengths() -> None:

@@ -124,10 +124,13 @@ def alive(pid: int) -> bool:
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
     made = Place(tmp_path_factory.mktemp("training"))
-    yield made
-    made.end()
+    try:
+        yield made
+    finally:
+        made.end()
 
 
+@pytest.mark.timeout(600)
 def test_a_run_whose_worker_is_killed_dies_with_it_and_goes_on_in_the_next(place: Place) -> None:
     worker = place.start_worker()
     run = place.ask(steps=40, step_s=0.25)
@@ -151,6 +154,7 @@ def test_a_run_whose_worker_is_killed_dies_with_it_and_goes_on_in_the_next(place
     assert (place.data / "files" / "models" / "sentiment" / "versions" / found["version"]).is_dir()
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("deaf", [False, True])
 def test_a_run_is_stopped_within_ten_seconds_even_when_it_does_not_listen(place: Place, deaf: bool) -> None:
     if not any(worker.poll() is None for worker in place.workers):
@@ -162,6 +166,7 @@ def test_a_run_is_stopped_within_ten_seconds_even_when_it_does_not_listen(place:
     assert took < 10
 
 
+@pytest.mark.timeout(600)
 def test_a_worker_that_is_told_to_end_does_so_and_leaves_its_run_to_the_next(place: Place) -> None:
     for worker in place.workers:
         worker.kill()

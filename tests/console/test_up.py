@@ -57,7 +57,7 @@ def test_nobody_is_ready_where_nothing_listens() -> None:
 
 
 @pytest.mark.timeout(240)
-def test_up_starts_three_processes_and_one_ctrl_c_stops_them(tmp_path: Path) -> None:
+def test_up_starts_every_process_and_one_ctrl_c_stops_them(tmp_path: Path) -> None:
     port = free_port()
     environment = clean_environment(tmp_path / "data", PORT=str(port), LOG_LEVEL="WARNING")
     log = tmp_path / "up.log"
