@@ -26,7 +26,7 @@ class Place:
         self.folder = folder
         self.data = folder / "data"
         self.workers: list[subprocess.Popen[bytes]] = []
-        self._run("seed").wait(120)
+        assert self._run("seed").wait(300) == 0, self.log
         queue, control = self.data / "broker" / "queue", self.data / "broker" / "control"
         options = {"data_folder_in": queue, "data_folder_out": queue, "control_folder": control}
         options = {name: str(path) for name, path in options.items()}  # type: ignore[misc]
