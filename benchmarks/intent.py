@@ -15,8 +15,8 @@ same rows; their score for outside is one less the highest probability.
 from __future__ import annotations
 
 import argparse
-import csv
 import json
+import os
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -28,10 +28,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.embed import conditions
-from benchmarks.sentiment import cores
+from benchmarks.intent_data import Parts, Rows, drawn, read
 from services import logs
 from services.conf import load
-from services.errors import InvalidInput, SuiteError
+from services.errors import SuiteError
 from services.inference.conf import InferenceSettings
 from services.inference.engine import Engine
 from services.inference.local import build_engine
@@ -41,7 +41,6 @@ from services.training.evaluation import calibration_error
 from services.training.recipes.intent_head import FittedIntents, fit
 
 Floats = NDArray[np.float32]
-Rows = Sequence[tuple[str, str]]
 Embed = Callable[[list[str]], Vectors]
 
 DRAWS = 5
@@ -60,16 +59,6 @@ class Answer:
     probs: Floats
     outside: Floats
     oos_outside: Floats
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What a folder holds; the last two may be empty."""
-
-    train: Rows
-    test: Rows
-    oos_train: tuple[str, ...]
-    oos_test: tuple[str, ...]
 
 
 def main() -> None:
@@ -122,49 +111,11 @@ def run(data: Path, shots: int, draws: int, seed: int, engine: Engine) -> tuple[
     ):
         metrics |= {f"{short}_{key}": value for key, value in rows[name].items() if key in _COMPARED}
     metrics |= {"seed": seed, "seconds": round(time.perf_counter() - started, 1)}
-    return {**metrics, **conditions(load(InferenceSettings).inference_threads or cores())}, table(
-        rows, metrics
-    )
+    threads = load(InferenceSettings).inference_threads or len(os.sched_getaffinity(0))
+    return {**metrics, **conditions(threads)}, table(rows, metrics)
 
 
 _COMPARED = ("accuracy", "oos_auroc", "oos_recall_at_5_frr")
-
-
-def read(data: Path) -> Parts:
-    """The files of a folder. Raises InvalidInput when train.csv or test.csv is missing or lacks a column."""
-    oos = [
-        [text for text, _ in rows_of(data / f"oos_{part}.csv", needed=False)] for part in ("train", "test")
-    ]
-    return Parts(rows_of(data / "train.csv"), rows_of(data / "test.csv"), tuple(oos[0]), tuple(oos[1]))
-
-
-def rows_of(path: Path, *, needed: bool = True) -> Rows:
-    """(text, label) of a CSV file with those columns; nothing when it is not there and not needed."""
-    if not path.is_file():
-        if needed:
-            raise InvalidInput(f"{path.name} is not in the folder.", field="data")
-        return ()
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file)
-        wanted = {"text", "label"} if needed else {"text"}
-        if missing := wanted - set(reader.fieldnames or ()):
-            raise InvalidInput(f"{path.name} lacks the column {min(missing)}.", field="data")
-        return [
-            (line["text"].strip(), (line.get("label") or "").strip())
-            for line in reader
-            if line["text"].strip()
-        ]
-
-
-def drawn(train: Rows, shots: int, seed: int) -> Rows:
-    """`shots` rows of each label, or all when there are fewer; the whole when `shots` is 0."""
-    if not shots:
-        return train
-    of_label: dict[str, list[tuple[str, str]]] = defaultdict(list)
-    for text, label in train:
-        of_label[label].append((text, label))
-    rng = np.random.default_rng(seed)
-    return [mine[i] for _, mine in sorted(of_label.items()) for i in rng.permutation(len(mine))[:shots]]
 
 
 def recipe(train: Rows, parts: Parts, embed: Embed, seed: int) -> Answer:
@@ -207,8 +158,8 @@ def linear(featurise: Callable[[Iterable[str]], Any], train: Rows, parts: Parts)
     probs = model.predict_proba(featurise(text for text, _ in parts.test)).astype(np.float32)
     strange = np.empty(0, np.float32)
     if parts.oos_test:
-        strange = 1 - model.predict_proba(featurise(parts.oos_test)).max(axis=1).astype(np.float32)
-    return Answer(labels, probs, 1 - probs.max(axis=1), strange)
+        strange = np.asarray(1 - model.predict_proba(featurise(parts.oos_test)).max(axis=1), np.float32)
+    return Answer(labels, probs, np.asarray(1 - probs.max(axis=1), np.float32), strange)
 
 
 def row(answer: Answer, parts: Parts) -> dict[str, float]:

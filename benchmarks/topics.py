@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +25,6 @@ from numpy.typing import NDArray
 
 from benchmarks.embed import conditions
 from benchmarks.intent import Embed, remembered
-from benchmarks.sentiment import cores
 from services import logs
 from services.conf import load
 from services.errors import InvalidInput, SuiteError
@@ -88,9 +88,8 @@ def run(data: Path, seed: int, engine: Engine) -> tuple[dict[str, Any], list[str
     for short, name in (("tfidf", TFIDF), ("frozen", STACKED)):
         metrics |= {f"{short}_{key}": rows[name][key] for key in ("micro_f1", "macro_f1")}
     metrics |= {"seed": seed, "seconds": round(time.perf_counter() - started, 1)}
-    return {**metrics, **conditions(load(InferenceSettings).inference_threads or cores())}, table(
-        rows, metrics
-    )
+    threads = load(InferenceSettings).inference_threads or len(os.sched_getaffinity(0))
+    return {**metrics, **conditions(threads)}, table(rows, metrics)
 
 
 def read(path: Path) -> tuple[Story, ...]:

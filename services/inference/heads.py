@@ -8,7 +8,7 @@ on and refuses every other: with vectors of another encoder the answers would lo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -108,7 +108,10 @@ def _topic_head(manifest: Manifest, tensors: Mapping[str, NDArray[Any]]) -> Topi
     )
 
 
-_KINDS = {"intent_head": _intent_head, "topic_head": _topic_head}
+_KINDS: dict[str, Callable[[Manifest, Mapping[str, NDArray[Any]]], TextHead | IntentHead | TopicHead]] = {
+    "intent_head": _intent_head,
+    "topic_head": _topic_head,
+}
 
 
 def head_tensors(head: TextHead) -> dict[str, NDArray[Any]]:

@@ -19,27 +19,15 @@ from numpy.typing import NDArray
 from services.errors import InvalidInput
 from services.inference.grams import GramSpace, count
 from services.inference.kernel_head import joined, wordings
-from services.inference.open_set import OUTSIDE, Border, IntentHead, outside, probabilities, signs
+from services.inference.open_set import OUTSIDE, IntentHead, outside, probabilities
 from services.inference.values import Vectors
-from services.training.recipes.border import fit_border
-from services.training.recipes.kernel_ridge import (
-    Material,
-    Setting,
-    Solved,
-    choose,
-    folds,
-    grid,
-    head_of,
-    solve,
-    spread,
-)
+from services.training.recipes.border import Trials, learn_border, left_out_signs, placed
+from services.training.recipes.kernel_ridge import Material, Setting, choose, grid, head_of, solve, spread
 
 Floats = NDArray[np.float32]
 Embed = Callable[[list[str]], Vectors]
 
 LEAST_EACH = 2
-_LEAST_CLASSES_HELD_OUT = 3
-_CLASS_FOLDS = 5
 _NOT_WORDS = re.compile(r"[\W_]+")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
@@ -106,15 +94,16 @@ def fit(
     texts, classes = [texts[i] for i in kept], classes[kept]
     examples = _material(texts, classes, len(names), embed, recipe)
     setting, named = _chosen(examples, classes, names, embed, recipe, seed, going_on)
-    with_names = _with(examples, named)
+    with_names = examples.with_names(named)
     going_on()
     solved = solve(with_names, setting, recipe.space)
     n = len(texts)
     heat = _heat(solved.left_out[:n], classes)
     all_classes = np.concatenate([classes, np.arange(len(with_names.rows) - n)])
-    found = _left_out_signs(examples.rows, with_names.rows, solved.left_out[:n], all_classes, heat)
-    border = _border(examples, classes, named, setting, heat, recipe, seed, going_on)
-    border = _placed(border, found[classes < len(names)], recipe.false_reject)
+    found = left_out_signs(examples.rows, with_names.rows, solved.left_out[:n], all_classes, heat)
+    some = spread(classes, recipe.most_tried, seed + 1)
+    trials = Trials(examples.some(some), classes[some], named, setting, recipe.space, heat)
+    border = placed(learn_border(trials, seed, going_on), found[classes < len(names)], recipe.false_reject)
     head = IntentHead(
         (*names, OUTSIDE), head_of(with_names, solved, setting, recipe.space, 0), all_classes, heat, border
     )
@@ -152,20 +141,6 @@ def _material(
     return Material(rows, count(texts, recipe.space), wanted, np.ones(len(texts), np.float32))
 
 
-def _with(examples: Material, names: Material | None) -> Material:
-    """The examples, and the intents' names after them."""
-    from scipy.sparse import vstack
-
-    if names is None:
-        return examples
-    return Material(
-        np.concatenate([examples.rows, names.rows]),
-        vstack([examples.counts, names.counts], format="csr"),
-        np.concatenate([examples.wanted, names.wanted]),
-        np.concatenate([examples.noise, names.noise]),
-    )
-
-
 def _chosen(
     examples: Material,
     classes: NDArray[np.int64],
@@ -191,7 +166,7 @@ def _chosen(
     named = replace(named, noise=named.noise * recipe.name_noise / setting.noise)
     losses = [
         loss(solve(part, setting, recipe.space).left_out, part.wanted)
-        for part in (tried, _with(tried, named))
+        for part in (tried, tried.with_names(named))
     ]
     return setting, named if losses[1] < losses[0] else None
 
@@ -215,85 +190,3 @@ def _surprise(left_out: Floats, classes: NDArray[np.int64], heat: float) -> floa
     inside = classes < n_labels
     probs = probabilities(left_out[inside, :n_labels], heat)
     return float(-np.log(np.maximum(probs[np.arange(len(probs)), classes[inside]], 1e-9)).mean())
-
-
-def _left_out_signs(
-    rows: Floats, support: Floats, left_out: Floats, classes: NDArray[np.int64], heat: float
-) -> Floats:
-    """The signs of the first rows of the support, each without itself."""
-    parts = []
-    for at in range(0, len(rows), 512):
-        likeness = np.asarray(rows[at : at + 512] @ support.T, np.float32)
-        mine = np.arange(len(likeness))
-        likeness[mine, at + mine] = -2
-        raw = left_out[at : at + 512]
-        parts.append(signs(raw, likeness, classes, probabilities(raw[:, :-1], heat)))
-    return np.concatenate(parts)
-
-
-def _border(
-    examples: Material,
-    classes: NDArray[np.int64],
-    named: Material | None,
-    setting: Setting,
-    heat: float,
-    recipe: IntentHeadRecipe,
-    seed: int,
-    going_on: Callable[[], None],
-) -> Border:
-    """Weights of the signs, learned on intents that the trial heads never saw."""
-    n_labels = examples.wanted.shape[1] - 1
-    some = spread(classes, recipe.most_tried, seed + 1)
-    tried, mine = examples.some(some), classes[some]
-    inside: list[Floats] = []
-    strangers: list[Floats] = []
-    marked: list[Floats] = []
-    for held in folds(n_labels, _CLASS_FOLDS, seed) if n_labels >= _LEAST_CLASSES_HELD_OUT else ():
-        going_on()
-        away = np.isin(mine, held)
-        if len(held) > n_labels - 2 or not away.any():
-            continue
-        learned = tried.some(np.flatnonzero(~away))
-        if named is not None:
-            learned = _with(learned, named.some(np.setdiff1d(np.arange(n_labels), held)))
-        solved = solve(learned, setting, recipe.space)
-        n, rest = int((~away).sum()), mine[~away]
-        all_classes = np.concatenate([rest, learned.wanted[n:].argmax(axis=1)])
-        found = _left_out_signs(learned.rows[:n], learned.rows, solved.left_out[:n], all_classes, heat)
-        strange = _signs_of(
-            tried.some(np.flatnonzero(away)), learned, solved, setting, recipe, all_classes, heat
-        )
-        own = found[rest < n_labels]
-        mean, width = own.mean(axis=0), own.std(axis=0) + 1e-6
-        inside.append((own - mean) / width)
-        strangers.append((strange - mean) / width)
-        marked.append((found[rest == n_labels] - mean) / width)
-    return fit_border(inside, strangers, marked)
-
-
-def _signs_of(
-    new: Material,
-    learned: Material,
-    solved: Solved,
-    setting: Setting,
-    recipe: IntentHeadRecipe,
-    classes: NDArray[np.int64],
-    heat: float,
-) -> Floats:
-    """The signs of rows that were no part of the solution."""
-    from services.inference.grams import rarity, weigh
-    from services.inference.kernel_head import gaussian
-
-    weights = rarity(learned.counts)
-    words = weigh(new.counts, weights, recipe.space) @ weigh(learned.counts, weights, recipe.space).T
-    likeness = np.asarray(new.rows @ learned.rows.T, np.float32)
-    kernel = gaussian(likeness, setting.sharpness) + setting.word_share * words.toarray()
-    raw = np.asarray(kernel @ solved.votes + solved.bias, np.float32)
-    return signs(raw, likeness, classes, probabilities(raw[:, :-1], heat))
-
-
-def _placed(border: Border, own: Floats, false_reject: float) -> Border:
-    """The border in the whole head's own units, moved so that its share of those inside is refused."""
-    placed = replace(border, mean=own.mean(axis=0), width=own.std(axis=0) + 1e-6, bias=0.0)
-    logit = ((own - placed.mean) / placed.width) @ placed.weight
-    return replace(placed, bias=-float(np.quantile(logit, 1 - false_reject)))

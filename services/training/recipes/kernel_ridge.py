@@ -41,6 +41,19 @@ class Material:
         """These examples, in this order."""
         return Material(self.rows[which], self.counts[which], self.wanted[which], self.noise[which])
 
+    def with_names(self, names: Material | None) -> Material:
+        """These examples and, after them, the labels' names as examples."""
+        from scipy.sparse import vstack
+
+        if names is None:
+            return self
+        return Material(
+            np.concatenate([self.rows, names.rows]),
+            vstack([self.counts, names.counts], format="csr"),
+            np.concatenate([self.wanted, names.wanted]),
+            np.concatenate([self.noise, names.noise]),
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Setting:

@@ -82,9 +82,9 @@ def fit(
     recipe = recipe or TopicHeadRecipe()
     names = tuple(sorted({label for given in labels for label in given}))
     _require_enough(labels, names)
-    kept = np.arange(max(0, len(texts) - recipe.most_support), len(texts))
-    texts = [texts[i] for i in kept]
-    wanted = _wanted([labels[i] for i in kept], names)
+    first = max(0, len(texts) - recipe.most_support)
+    kept, texts = np.arange(first, len(texts)), texts[first:]
+    wanted = _wanted(labels[first:], names)
     examples = Material(
         joined(embed(wordings(texts, recipe.title_weight)), recipe.title_weight),
         count(texts, recipe.space, title_weight=recipe.title_weight),
@@ -136,7 +136,7 @@ def _kinds(wanted: Floats) -> NDArray[np.int64]:
     """Each row's rarest topic, so that a draw keeps all; rows without one are a kind of their own."""
     frequency = wanted.sum(axis=0)
     rarest = np.where(wanted > 0, frequency, np.inf).argmin(axis=1)
-    return np.where(wanted.any(axis=1), rarest, wanted.shape[1])
+    return np.asarray(np.where(wanted.any(axis=1), rarest, wanted.shape[1]), np.int64)
 
 
 def _miss(left_out: Floats, wanted: Floats) -> float:
