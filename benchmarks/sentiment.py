@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -23,21 +24,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.embed import conditions
-from sentiment_monitor.scoring import LABELS, live_head, score
+from sentiment_monitor.scoring import LABELS, live_model, score
 from services import logs
 from services.conf import load
 from services.errors import SuiteError
 from services.inference.conf import InferenceSettings
 from services.inference.engine import Engine
-from services.inference.features import featurise
-from services.inference.heads import predict
 from services.inference.local import build_engine
 from services.inference.values import Priority
+from services.training import baselines
+from services.training.baselines import marked
+from services.training.conf import TrainingSettings
 from services.training.dataset import Example, read_csv
 from services.training.evaluation import evaluate
-from services.training.fine_tune import fine_tune
+from services.training.order import Silent
+from services.training.recipes import RECIPES, Job, whole
+from services.training.splitting import held_out
 
 Floats = NDArray[np.float32]
+RECIPE = "tuned_head"
+HELD_OUT = 0.1
+"""The share of train.csv that steers the training."""
 
 REFERENCE = """Published or measured elsewhere, on the parts named:
   Twitter financial news, macro F1: DistilBERT 67 M fine-tuned about .87, finBERT .733 (weighted)
@@ -74,7 +81,7 @@ def run(data: Path, train: bool, seed: int, engine: Engine) -> tuple[dict[str, A
     engine.warm()
     by_name: dict[str, Floats] = {}
     if learned:
-        by_name["TF-IDF + logistic regression"] = tfidf(learned, test)
+        by_name["TF-IDF + logistic regression"] = baselines.tfidf(learned, test, LABELS)
     if train:
         by_name["frozen encoder + log. regression"] = frozen_encoder(learned, test, engine)
         name, version, (ours, per_s) = (
@@ -85,7 +92,7 @@ def run(data: Path, train: bool, seed: int, engine: Engine) -> tuple[dict[str, A
     else:
         name, version, (ours, per_s) = (
             "this project, as shipped",
-            live_head().model_version,
+            live_model(engine).model_version,
             served(test, engine),
         )
     by_name[name] = ours
@@ -94,7 +101,7 @@ def run(data: Path, train: bool, seed: int, engine: Engine) -> tuple[dict[str, A
     rows = {label: row(probs, truth, apart) for label, probs in by_name.items()}
     metrics: dict[str, Any] = {**rows[name], "rows": len(test), "conflicting_rows": int(apart.sum())}
     metrics |= {"rows_per_s": round(per_s, 1), "trained_here": train, "seed": seed}
-    metrics |= {"model": version or "recipe text_head"}
+    metrics |= {"model": version or f"recipe {RECIPE}"}
     if learned:
         metrics["tfidf_macro_f1"] = rows["TF-IDF + logistic regression"]["macro_f1"]
         metrics["tfidf_accuracy"] = rows["TF-IDF + logistic regression"]["accuracy"]
@@ -104,41 +111,40 @@ def run(data: Path, train: bool, seed: int, engine: Engine) -> tuple[dict[str, A
 
 
 def served(test: Sequence[Example], engine: Engine) -> tuple[Floats, float]:
-    """What the shipped head says, and rows a second."""
-    head = live_head()
+    """What the served model says, and rows a second."""
     items = [(example.text, example.entity) for example in test]
-    score(items[:32], engine, head)
+    score(items[:32], engine)
     started = time.perf_counter()
-    probs = score(items, engine, head)
+    probs = score(items, engine).probs
     return probs, len(test) / (time.perf_counter() - started)
 
 
 def recipe(
     learned: Sequence[Example], test: Sequence[Example], engine: Engine, seed: int
 ) -> tuple[Floats, float]:
-    """What a head fitted on train.csv alone says, and rows a second when it answers."""
-    trained = fine_tune(learned, LABELS, engine, seed=seed)
-    started = time.perf_counter()
-    features = featurise(
-        [(example.text, example.entity) for example in test],
-        lambda texts: engine.embed(texts, priority=Priority.BATCH),
-        trained.head.space,
-    )
-    probs = predict(trained.head, features)
-    return probs, len(test) / (time.perf_counter() - started)
-
-
-def tfidf(learned: Sequence[Example], test: Sequence[Example]) -> Floats:
-    """Words, word pairs and pieces of words, the company replaced by a mark; classes weighed alike."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.pipeline import make_union
-
-    vectorise = make_union(
-        TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True),
-        TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True, min_df=2),
-    )
-    train_x = vectorise.fit_transform(marked(learned))
-    return regressed(train_x, learned, vectorise.transform(marked(test)), strength=10)
+    """What the recipe fitted on train.csv alone says, served as any version is, and rows a second."""
+    held = held_out([example.text for example in learned], HELD_OUT, seed)
+    settings = load(InferenceSettings)
+    with tempfile.TemporaryDirectory() as folder:
+        job = Job(
+            task="sentiment",
+            train=tuple(e for e, out in zip(learned, held, strict=True) if not out),
+            validation=tuple(e for e, out in zip(learned, held, strict=True) if out),
+            labels=LABELS,
+            languages=("en",),
+            parameters=whole(RECIPES[RECIPE], {}),
+            base=settings.encoder,
+            seed=seed,
+            folder=Path(folder),
+            settings=load(TrainingSettings),
+            engine=engine,
+        )
+        made = RECIPES[RECIPE].fit(job, Silent())
+        with_it = build_engine(settings.model_copy(update={"task_models": f"sentiment={made}"}))
+        try:
+            return served(test, with_it)
+        finally:
+            with_it.close()
 
 
 def frozen_encoder(learned: Sequence[Example], test: Sequence[Example], engine: Engine) -> Floats:
@@ -156,11 +162,6 @@ def regressed(train_x: Any, learned: Sequence[Example], test_x: Any, strength: f
     probs = np.zeros((test_x.shape[0], len(LABELS)), np.float32)
     probs[:, model.classes_] = model.predict_proba(test_x)
     return probs
-
-
-def marked(examples: Sequence[Example]) -> list[str]:
-    """The texts, the company asked about replaced by a mark."""
-    return [e.text.replace(e.entity, "thiscompany") if e.entity else e.text for e in examples]
 
 
 def conflicting(examples: Sequence[Example]) -> NDArray[np.bool_]:

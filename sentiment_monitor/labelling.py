@@ -43,14 +43,16 @@ def label(
     watched: Sequence[Watched],
     *,
     engine: Engine,
-    head: scoring.SentimentHead,
+    model: scoring.SentimentModel,
     now: datetime,
 ) -> int:
     """Find companies, score, count into hours; the number of stories done."""
     found = {story.pk: find(story.title, _body(story), watched) for story in stories}
-    readable = [story for story in stories if story.language.split("-")[0] in head.languages]
+    readable = [story for story in stories if model.reads(story.language)]
     jobs = [job for story in readable for job in _jobs(story, found[story.pk])]
-    probs = scoring.score([(job.text, job.entity) for job in jobs], engine, head)
+    scored = scoring.score([(job.text, job.entity) for job in jobs], engine) if jobs else None
+    version = scored.model_version if scored else model.model_version
+    probs = scored.probs if scored else []
     with transaction.atomic():
         Mention.objects.bulk_create(
             [
@@ -65,7 +67,7 @@ def label(
                 Score(
                     story=job.story,
                     company_id=job.company_id,
-                    model_version=head.model_version,
+                    model_version=version,
                     p_neg=float(p[0]),
                     p_neu=float(p[1]),
                     p_pos=float(p[2]),
@@ -77,7 +79,7 @@ def label(
         )
         Story.objects.filter(pk__in=[story.pk for story in stories]).update(scored_at=now)
         touched = {(f.company_id, hour_of(s.happened_at)) for s in stories for f in found[s.pk]}
-        fold(touched, head.model_version)
+        fold(touched, version)
     return len(stories)
 
 

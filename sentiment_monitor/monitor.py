@@ -13,7 +13,7 @@ from datetime import datetime
 from sentiment_monitor import alerts, entities, labelling, stories
 from sentiment_monitor.conf import MonitorSettings
 from sentiment_monitor.models import Company
-from sentiment_monitor.scoring import SentimentHead
+from sentiment_monitor.scoring import live_model
 from services.inference.engine import Engine
 
 
@@ -29,7 +29,6 @@ class Processed:
 def process(
     *,
     engine: Engine,
-    head: SentimentHead,
     settings: MonitorSettings,
     now: datetime,
     alive: Callable[[], object] = lambda: None,
@@ -42,11 +41,12 @@ def process(
     companies = list(Company.objects.filter(watched=True).order_by("pk"))
     watched = entities.watch_list(companies)
     new = scored = 0
+    model = live_model(engine)
     while waiting := stories.waiting():
         alive()
         new += len(stories.assign(waiting, watched, engine=engine, settings=settings))
     while unscored := labelling.waiting():
         alive()
-        scored += labelling.label(unscored, watched, engine=engine, head=head, now=now)
-    hours = alerts.watch(companies, head.model_version, settings, now)
+        scored += labelling.label(unscored, watched, engine=engine, model=model, now=now)
+    hours = alerts.watch(companies, model.model_version, settings, now)
     return Processed(new, scored, hours)

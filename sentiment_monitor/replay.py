@@ -18,7 +18,6 @@ from django.db import transaction
 from sentiment_monitor import feeds, monitor
 from sentiment_monitor.conf import MonitorSettings
 from sentiment_monitor.models import Company, Replay
-from sentiment_monitor.scoring import SentimentHead
 from services.errors import InvalidInput
 from services.inference.engine import Engine
 from services.storage import Storage
@@ -72,7 +71,6 @@ def step(
     *,
     storage: Storage,
     engine: Engine,
-    head: SentimentHead,
     settings: MonitorSettings,
 ) -> bool:
     """Play one step; False when the replay is over."""
@@ -84,7 +82,7 @@ def step(
         for row in rows:
             raw = feeds.raw_from(row)
             feeds.keep(source, [raw], raw.published_at or at)
-    monitor.process(engine=engine, head=head, settings=settings, now=at)
+    monitor.process(engine=engine, settings=settings, now=at)
     done = at >= replay.ends_at
     Replay.objects.filter(pk=replay.pk, state=Replay.State.RUNNING).update(
         cursor=at, state=Replay.State.DONE if done else Replay.State.RUNNING

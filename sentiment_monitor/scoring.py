@@ -1,26 +1,23 @@
 """How a text sounds, and how it sounds for one company in it: negative, neutral or positive.
 
-One head answers both questions. Its probabilities are calibrated: of the scores near .8, about four in
-five are right, so a score may be added up, and a close call may be left open.
-The shipped head reads English only.
+The engine's model for the task answers both questions: the one that is live in the registry, else the one
+that comes with the product. Its probabilities are calibrated: of the scores near .8, about four in five are
+right, so a score may be added up, and a close call may be left open.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from services.errors import ModelUnavailable
 from services.inference.engine import Engine
-from services.inference.heads import LoadedHead, classify, load_head
-from services.inference.values import Priority
-from services.registry.manifest import SHIPPED
+from services.inference.values import ClassScores, Priority
 
+TASK = "sentiment"
 LABELS = ("negative", "neutral", "positive")
 ABSTAIN_BELOW = 0.5
 """A label is not stated when even the likeliest one has less probability than all others together."""
@@ -30,44 +27,39 @@ Item = tuple[str, str | None]
 
 
 @dataclass(frozen=True, slots=True)
-class SentimentHead:
-    """A loaded head: `model_version` names head and encoder, `languages` are those it was trained on."""
+class SentimentModel:
+    """What answers now: `model_version` is kept with every score, `languages` are those it learned."""
 
-    loaded: LoadedHead
+    model_version: str
+    languages: tuple[str, ...]
 
-    @property
-    def model_version(self) -> str:
-        """Kept with every score; changes whenever the scores would."""
-        return f"{self.loaded.manifest.version}+{self.loaded.manifest.base_version}"
-
-    @property
-    def languages(self) -> tuple[str, ...]:
-        """Language tags, without region or script."""
-        return self.loaded.manifest.languages
+    def reads(self, language: str) -> bool:
+        """Whether texts in a language ("en", "zh-hans") are scored; all are where it is not told."""
+        return not self.languages or "*" in self.languages or language.split("-")[0] in self.languages
 
 
-def open_head(folder: Path) -> SentimentHead:
-    """The head in a folder. Raises ModelUnavailable when it is missing, damaged or not a sentiment head."""
-    loaded = load_head(folder)
-    if loaded.head.labels != LABELS:
-        raise ModelUnavailable(f"The model {loaded.manifest.version} does not answer with {LABELS}.")
-    return SentimentHead(loaded)
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Probabilities float32 (n, 3) in the order of LABELS, rows sum to one; the version that gave them."""
+
+    probs: NDArray[np.float32]
+    model_version: str
 
 
-@lru_cache(maxsize=1)
-def live_head() -> SentimentHead:
-    """The process's one head, read on first use: the one shipped with the product."""
-    return open_head(SHIPPED / "sentiment")
+def live_model(engine: Engine) -> SentimentModel:
+    """The model that answers at the moment. Raises as `score` does."""
+    version = score([("", None)], engine).model_version
+    told = next((m for m in engine.models() if m.task == TASK and m.kind == "classifier"), None)
+    return SentimentModel(version, told.languages if told else ())
 
 
-def score(
-    items: Sequence[Item], engine: Engine, head: SentimentHead, *, priority: Priority = Priority.BATCH
-) -> NDArray[np.float32]:
-    """Probabilities float32 (n, 3) in the order of LABELS, rows sum to one.
+def score(items: Sequence[Item], engine: Engine, *, priority: Priority = Priority.BATCH) -> Scored:
+    """What the live model says of each item.
 
-    Raises ModelUnavailable when the live encoder is not the head's own, and what `Engine.embed` raises.
+    Raises ModelUnavailable when it does not answer with LABELS, and what `Engine.classify` raises.
     """
-    return classify(head.loaded, items, engine, priority=priority).probs
+    found = engine.classify(TASK, list(items), priority=priority)
+    return Scored(_in_order(found), found.version)
 
 
 def polarity(probs: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -78,3 +70,12 @@ def polarity(probs: NDArray[np.float32]) -> NDArray[np.float32]:
 def abstains(probs: NDArray[np.float32], below: float = ABSTAIN_BELOW) -> NDArray[np.bool_]:
     """Which rows are too close a call to state a label: bool (n,)."""
     return np.less(probs.max(axis=1), below)
+
+
+def _in_order(found: ClassScores) -> NDArray[np.float32]:
+    if set(found.labels) != set(LABELS):
+        raise ModelUnavailable(
+            f"The model {found.version} answers with {', '.join(found.labels)}, not with "
+            f"{', '.join(LABELS)}: roll the task {TASK} back, or train it anew."
+        )
+    return found.probs[:, [found.labels.index(label) for label in LABELS]]

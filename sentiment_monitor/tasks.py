@@ -14,7 +14,6 @@ from django.utils import timezone
 from sentiment_monitor import delivery, evidence, feeds, leases, monitor, replay
 from sentiment_monitor.conf import MonitorSettings
 from sentiment_monitor.models import Replay
-from sentiment_monitor.scoring import live_head
 from services.conf import load
 from services.console.storage import storage
 from services.errors import SuiteError
@@ -53,7 +52,6 @@ def process_waiting() -> None:
         try:
             monitor.process(
                 engine=get_engine(),
-                head=live_head(),
                 settings=load(MonitorSettings),
                 now=timezone.now(),
                 alive=lambda: held.renew(timezone.now()),
@@ -100,7 +98,6 @@ def _play_a_while() -> None:
                 playing,
                 storage=storage(),
                 engine=get_engine(),
-                head=live_head(),
                 settings=load(MonitorSettings),
             )
             playing = Replay.objects.get(pk=playing.pk) if more else None

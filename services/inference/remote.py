@@ -354,6 +354,7 @@ class RemoteEngine:
                     row["device"],
                     row["loaded"],
                     tuple(row["labels"]),
+                    tuple(row.get("languages", ())) if row["kind"] != "encoder" else (),
                 )
                 for row in rows
             )

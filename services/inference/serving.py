@@ -328,15 +328,18 @@ class ServedModels:
         if found.queued is not None:
             return found.queued[0].info
         if found.tuned is not None:
-            info, labels = found.tuned.encoder.info, found.tuned.layer.head.labels
-            return ModelInfo(task, kind, task, found.version, info.runtime, info.device, True, labels)
+            info, layer = found.tuned.encoder.info, found.tuned.layer
+            labels, languages = layer.head.labels, layer.manifest.languages
+            return ModelInfo(
+                task, kind, task, found.version, info.runtime, info.device, True, labels, languages
+            )
         encoder = self.encoder.loaded
         runtime = f"{_HEAD} on {encoder.info.runtime}" if encoder else _HEAD
         device = encoder.info.device if encoder else "cpu"
-        head = found.head
-        return ModelInfo(
-            task, kind, task, found.version, runtime, device, True, head.head.labels if head else ()
-        )
+        labels, languages = (), ()
+        if found.head is not None:
+            labels, languages = found.head.manifest.labels, found.head.manifest.languages
+        return ModelInfo(task, kind, task, found.version, runtime, device, True, labels, languages)
 
 
 def _may_be_task(task: str) -> bool:

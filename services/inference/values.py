@@ -100,6 +100,8 @@ class ModelInfo:
     device: str
     loaded: bool
     labels: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+    """What it was trained to read; empty where its files do not say."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -250,6 +250,7 @@ def models(found: Sequence[ModelInfo], info: EncoderInfo | None) -> bytes:
             "device": model.device,
             "loaded": model.loaded,
             "labels": model.labels,
+            "languages": model.languages,
         }
         if model.kind == "encoder" and info is not None:
             row |= {"dim": info.dim, "max_tokens": info.max_tokens, "languages": info.languages}

@@ -5,20 +5,19 @@ The headlines are invented; no data set holds them.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from sentiment_monitor.scoring import LABELS, abstains, live_head, open_head, polarity, score
+from sentiment_monitor.scoring import LABELS, abstains, live_model, polarity, score
 from services.errors import ModelUnavailable
 from services.inference.conf import InferenceSettings
 from services.inference.engine import Engine
 from services.inference.fake import FakeEngine
 from services.inference.local import LocalEngine
-from services.registry.manifest import SHIPPED, read
+from services.registry import lineage
+from services.registry.manifest import SHIPPED
 
 NEGATIVE = [
     "Quillon shares tumble 14% after surprise profit warning",
@@ -51,7 +50,7 @@ def encoder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
 
 
 def label(text: str, company: str | None, encoder: Engine) -> str:
-    return LABELS[int(score([(text, company)], encoder, live_head())[0].argmax())]
+    return LABELS[int(score([(text, company)], encoder).probs[0].argmax())]
 
 
 @pytest.mark.parametrize("text", NEGATIVE)
@@ -81,46 +80,38 @@ def test_plain_news_is_neutral(text: str, encoder: Engine) -> None:
 def test_a_conflicting_headline_ranks_its_companies_the_right_way_round(
     text: str, worse: str, better: str, encoder: Engine
 ) -> None:
-    low, high = polarity(score([(text, worse), (text, better)], encoder, live_head()))
+    low, high = polarity(score([(text, worse), (text, better)], encoder).probs)
     assert low < 0 < high
 
 
 def test_a_broker_that_is_only_quoted_is_no_winner(encoder: Engine) -> None:
     text = "Upgrade of Tolven to outperform lifts the shares: Grindal Securities"
-    probs = score([(text, "Tolven"), (text, "Grindal Securities")], encoder, live_head())
+    probs = score([(text, "Tolven"), (text, "Grindal Securities")], encoder).probs
     assert LABELS[int(probs[0].argmax())] == "positive"
     assert LABELS[int(probs[1].argmax())] == "neutral"
 
 
 def test_the_order_and_company_of_other_items_change_nothing(encoder: Engine) -> None:
     items = [(text, None) for text in (*NEGATIVE, *POSITIVE)]
-    together = score(items, encoder, live_head())
+    together = score(items, encoder).probs
     assert together.shape == (8, 3)
     assert together.dtype == np.float32
     np.testing.assert_allclose(together.sum(axis=1), 1, atol=1e-5)
-    np.testing.assert_allclose(score(items[::-1], encoder, live_head())[::-1], together, atol=2e-3)
+    np.testing.assert_allclose(score(items[::-1], encoder).probs[::-1], together, atol=2e-3)
 
 
 def test_every_score_can_name_its_model(encoder: Engine) -> None:
-    head = live_head()
-    assert head.model_version.startswith("sentiment-")
-    assert head.model_version.endswith(encoder.encoder().version)
-    assert head.languages == ("en",)
-    assert live_head() is head
+    model = live_model(encoder)
+    assert model.model_version.startswith("sentiment-")
+    assert score([("Acme plunges", None)], encoder).model_version == model.model_version
+    assert model.languages == ("en",)
+    assert model.reads("en-gb")
+    assert not model.reads("zh-hans")
 
 
-def test_another_encoder_is_refused() -> None:
-    with pytest.raises(ModelUnavailable, match="is live"):
-        score([("Acme plunges", None)], FakeEngine(), live_head())
-
-
-def test_a_damaged_head_is_refused_on_opening(tmp_path: Path) -> None:
-    folder = tmp_path / "sentiment"
-    shutil.copytree(SHIPPED / "sentiment", folder)
-    weights = next(folder.glob("weights.*"))
-    weights.write_bytes(weights.read_bytes()[:1000])
-    with pytest.raises(ModelUnavailable, match="cut short or changed"):
-        open_head(folder)
+def test_a_model_with_other_labels_is_refused() -> None:
+    with pytest.raises(ModelUnavailable, match="roll the task"):
+        score([("Acme plunges", None)], FakeEngine(labels=("bad", "good")))
 
 
 def test_polarity_and_the_abstain_band() -> None:
@@ -130,9 +121,12 @@ def test_polarity_and_the_abstain_band() -> None:
     assert abstains(probs, below=0.6).tolist() == [False, True, True]
 
 
-def test_the_shipped_head_is_small_and_says_where_it_comes_from() -> None:
-    manifest, _ = read(SHIPPED / "sentiment")
-    assert sum(path.stat().st_size for path in (SHIPPED / "sentiment").iterdir()) < 500_000
-    assert {source.licence for source in manifest.data} == {"MIT"}
-    assert manifest.labels == LABELS
-    assert manifest.metrics["validation_ece"] < 0.05
+def test_the_shipped_model_is_small_and_says_where_it_comes_from() -> None:
+    record = lineage.read(SHIPPED / "sentiment")
+    assert sum(path.stat().st_size for path in (SHIPPED / "sentiment").iterdir()) <= 5_000_000
+    assert {source.licence for source in record.data} == {"MIT"}
+    assert record.labels == LABELS
+    assert record.metrics["ece"] < 0.05
+    assert record.gate is not None
+    assert record.gate.passed
+    assert (SHIPPED / "sentiment" / "README.md").is_file()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -141,6 +141,12 @@ _AGAINST = (
     _p("mixing", "float", 0.0, 0, 2, "Alpha of mixing two examples' vectors and labels; 0 for none."),
 )
 
+
+def _with(parameters: tuple[Parameter, ...], **defaults: Any) -> tuple[Parameter, ...]:
+    """The same with other defaults."""
+    return tuple(replace(one, default=defaults.get(one.name, one.default)) for one in parameters)
+
+
 RECIPES: dict[str, RecipeInfo] = {
     info.name: info
     for info in (
@@ -173,8 +179,8 @@ RECIPES: dict[str, RecipeInfo] = {
             "classifier",
             "tuned_head",
             (
-                *_PACE,
-                *_LORA,
+                *_with(_PACE, learning_rate=3e-4, layer_decay=0.9),
+                *_with(_LORA, lora_rank=96),
                 *_AGAINST,
                 _p(
                     "pretrain_epochs",
@@ -184,11 +190,11 @@ RECIPES: dict[str, RecipeInfo] = {
                     50,
                     "Epochs of masked-language modelling on the texts first.",
                 ),
-                _p("members", "int", 1, 1, 10, "Runs with different seeds whose answers are averaged."),
+                _p("members", "int", 4, 1, 10, "Runs with different seeds whose answers are averaged."),
                 _p(
                     "distil_epochs",
                     "float",
-                    0.0,
+                    5.0,
                     0,
                     50,
                     "Epochs in which one model learns the average; 0 for none.",

@@ -12,7 +12,7 @@ import pytest
 from services.errors import InvalidInput
 from services.inference.conf import InferenceSettings
 from services.inference.local import LocalEngine
-from services.inference.values import ChatMessage, Finished
+from services.inference.values import ChatMessage, Finished, Sampling
 from services.training.dataset import Example, Span
 from services.training.recipes import RECIPES, whole
 from tests.services.inference.tiny import LINES, make_tiny_generator
@@ -314,7 +314,7 @@ async def test_a_generator_learns_the_answers_of_dialogues(tmp_path: Path) -> No
     settings = InferenceSettings(generator=str(made), inference_runtime="torch", model_cache_dir=tmp_path)
     engine = LocalEngine(settings)
     try:
-        events = [event async for event in engine.generate([ChatMessage("user", "When?")])]
+        events = [event async for event in engine.generate([ChatMessage("user", "When?")], Sampling(20))]
     finally:
         engine.close()
     assert isinstance(events[-1], Finished)
