@@ -274,22 +274,13 @@ def _belongs(file: Path, kind: Kind) -> bool:
 
 def _write(model: Any, kind: Kind, variant: str, folder: Path, example: Inputs) -> Path:
     """The variant's file: .onnx, or .xml with a .bin beside it."""
-    import nncf
     import openvino
     import torch
 
+    from services.registry.rounding import round_weights
+
     given = tuple(torch.from_numpy(part[:2]) for part in example.values())
-    if kind == "openvino":
-        found = openvino.convert_model(model, example_input=given)
-        for port, name in zip(found.inputs, example, strict=True):
-            port.get_tensor().set_names({name})
-        found.reshape({port: [-1, -1] for port in found.inputs})
-        if variant == "int8":
-            found = nncf.compress_weights(found, mode=nncf.CompressWeightsMode.INT8_ASYM)
-        file = folder / f"{variant}.xml"
-        openvino.save_model(found, file, compress_to_fp16=False)
-        return file
-    file = folder / f"{variant}.onnx"
+    file = folder / f"{variant}{'' if kind == 'onnx' else '-staged'}.onnx"
     torch.onnx.export(
         model,
         given,
@@ -301,11 +292,14 @@ def _write(model: Any, kind: Kind, variant: str, folder: Path, example: Inputs) 
         dynamic_axes={name: {0: "n", 1: "width"} for name in example} | {"answers": {0: "n"}},
     )
     if variant == "int8":
-        import onnx
-
-        compressed: Any = nncf.compress_weights(onnx.load(str(file)), mode=nncf.CompressWeightsMode.INT8_ASYM)
-        onnx.save(compressed, str(file))
-    return file
+        round_weights(file)
+    if kind == "onnx":
+        return file
+    found = openvino.convert_model(str(file))
+    file.unlink()
+    converted = folder / f"{variant}.xml"
+    openvino.save_model(found, converted, compress_to_fp16=False)
+    return converted
 
 
 def _pruned(model: Any, share: float) -> Any:

@@ -25,6 +25,7 @@ TEXTS = tuple(" ".join(WORDS[at % 7 : at % 7 + 2 + at % 5]) for at in range(24))
 
 def by_transformers(folder: Path, kind: str, texts: Sequence[str], base: Path | None = None) -> list[Any]:
     """The logits transformers (and peft) itself gives, one text at a time."""
+    import tokenizers
     import torch
     import transformers
 
@@ -33,9 +34,10 @@ def by_transformers(folder: Path, kind: str, texts: Sequence[str], base: Path | 
         from peft import PeftModel
 
         model = PeftModel.from_pretrained(model, folder)
-    tokenizer = transformers.AutoTokenizer.from_pretrained(base or folder)
+    tokenizer = tokenizers.Tokenizer.from_file(str((base or folder) / "tokenizer.json"))
+    ids = [torch.tensor([tokenizer.encode(text).ids]) for text in texts]
     with torch.no_grad():
-        return [model.eval()(**tokenizer(text, return_tensors="pt")).logits[0] for text in texts]
+        return [model.eval()(input_ids=one).logits[0] for one in ids]
 
 
 def predict(package: Path, model: str, *texts: str) -> list[dict[str, Any]]:
