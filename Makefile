@@ -11,7 +11,7 @@ TORCH_INDEX_URL ?=
 export HF_HUB_OFFLINE ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dev run test check bench clean
+.PHONY: help setup dev run test check bench models clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "  make %-8s %s\n", $$1, $$2}'
@@ -51,6 +51,10 @@ check: dev ## Style, types, walls, translations, documents
 
 bench: dev ## Run the benchmarks that need no data folder
 	@$(PY) -m benchmarks.embed
+
+models: $(VENV)/.installed ## Rebuild the shipped models from DATA=a folder of public sets
+	@test -n "$(DATA)" || { echo "Say where the data is: make models DATA=DIR (DIR holds twitter/ and sentfin/)"; exit 1; }
+	@$(PY) -m services.training.ship_models --data "$(DATA)"
 
 clean: ## Remove the environment and everything the suite made (asks first)
 	@read -p "Remove .venv and var/ (the database, uploads and indexes with it)? [y/N] " yes && [ "$$yes" = y ] && rm -rf $(VENV) var || echo "Nothing was removed."
