@@ -127,7 +127,7 @@ def recipe(train: Rows, parts: Parts, embed: Embed, seed: int) -> Answer:
     probs = predict(fitted.head, asked, embed(asked))
     outside, inside = probs[:, -1], probs[:, :-1] / np.maximum(1 - probs[:, -1:], 1e-6)
     n = len(parts.test)
-    return Answer(fitted.head.intents, inside[:n], outside[:n], outside[n:])
+    return Answer(fitted.head.intents, np.asarray(inside[:n], np.float32), outside[:n], outside[n:])
 
 
 def tfidf(train: Rows, parts: Parts) -> Answer:

@@ -13,8 +13,9 @@ from services.conf import CoreSettings, SuiteSettings
 def every_class() -> list[type[SuiteSettings]]:
     """CoreSettings first, then the services', then each app's, in the order of INSTALLED_APPS."""
     from services.inference.conf import InferenceSettings
+    from services.training.conf import TrainingSettings
 
-    found: list[type[SuiteSettings]] = [CoreSettings, InferenceSettings]
+    found: list[type[SuiteSettings]] = [CoreSettings, InferenceSettings, TrainingSettings]
     for app in apps.get_app_configs():
         name = f"{app.name}.conf"
         if app.name.split(".")[0] == "django" or importlib.util.find_spec(name) is None:

@@ -20,7 +20,6 @@ from services.inference.cache import VectorCache, build_cache
 from services.inference.conf import InferenceSettings
 from services.inference.engine import Engine
 from services.inference.fake import FakeEngine
-from services.inference.features import read
 from services.inference.meters import Meter, Report
 from services.inference.serving import ServedModels, TunedModel
 from services.inference.steps import Steps, arun, deadline_at, run
@@ -321,7 +320,7 @@ class LocalEngine:
         heads.require_encoder(head.manifest, self._models.encoder.get().info.version)
         if not pairs:
             return heads.nothing(head)
-        reading = read(pairs)
+        reading = heads.reading_for(head, pairs)
         vecs = yield from self._embedding(reading.wordings, priority, deadline)
         return heads.answer(head, reading, vecs)
 

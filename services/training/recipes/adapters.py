@@ -45,13 +45,13 @@ def extract_lora(tuned: Any, base_folder: Path, rank: int) -> Any:
     }
     moved = sorted(
         {
-            int(found.group(1))
+            int(layer.group(1))
             for name, (weight, _) in changes.items()
-            if (found := re.search(r"layers?\.(\d+)\.", name))
+            if (layer := re.search(r"layers?\.(\d+)\.", name))
             and not torch.equal(weight, dict(base.named_modules())[name].weight.detach().float())
         }
     )
-    adapted = get_peft_model(
+    adapted: Any = get_peft_model(
         base,
         LoraConfig(
             r=rank,

@@ -152,8 +152,7 @@ class Loop(Trainer):
     def create_optimizer(self, *args: Any, **kwargs: Any) -> Any:
         """AdamW with each layer's own rate, no decay on vectors, and a rate of its own for the head."""
         if self.optimizer is None:
-            fused = {"fused": True} if not torch.backends.mps.is_available() else {}
-            self.optimizer = torch.optim.AdamW(rates(self.model, self.pace), **fused)
+            self.optimizer = torch.optim.AdamW(rates(self.model, self.pace), fused=True)
         return self.optimizer
 
 
@@ -328,9 +327,11 @@ def _train(loop: Any, folder: Path, watch: Watch) -> None:
         except (ModelFailed, Cancelled, torch.OutOfMemoryError):
             raise
         except Exception as error:
-            started = newest is None or loop.state.global_step > int(newest.name.rsplit("-", 1)[1])
-            if started or _no_memory(error) or (isinstance(error, OSError) and error.errno == errno.ENOSPC):
+            full = isinstance(error, OSError) and error.errno == errno.ENOSPC
+            if newest is None or full or _no_memory(error):
                 raise
+            if loop.state.global_step > int(newest.name.rsplit("-", 1)[1]):
+                raise  # it was read, and went on
             watch.line(f"{newest.name} cannot be read ({type(error).__name__}); the one before it is used.")
             shutil.rmtree(newest)
 

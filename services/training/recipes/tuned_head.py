@@ -33,7 +33,7 @@ from services.training.order import Watch
 from services.training.recipes import Job, words_layer
 from services.training.recipes.adapters import extract_lora, plain_adapter
 from services.training.recipes.batches import Padded, named, open_model
-from services.training.recipes.bottom import SetAside, fix, states
+from services.training.recipes.bottom import Passing, SetAside, fix, states
 from services.training.recipes.loop import Pace, run_loop
 from services.training.recipes.masking import learn_masked_words
 from services.training.splitting import folds
@@ -72,6 +72,9 @@ class Rows:
 
 class Tuned(torch.nn.Module):
     """ids, mask int64 (n, width), towards (n,) -> logits float32 (n, n_labels)."""
+
+    aside: SetAside | None
+    nudged: Passing | None
 
     def __init__(self, encoder: Any, dim: int, n_labels: int, pooling: str) -> None:
         super().__init__()
