@@ -137,7 +137,7 @@ _AGAINST = (
     _p("label_smoothing", "float", 0.0, 0, 0.5, "The share of each label given to all labels alike."),
     _p("dropout", "float", 0.0, 0, 0.9, "The share of the encoder's activations that is dropped."),
     _p("rare_class_power", "float", 0.5, 0, 1, "0 weighs all examples alike in the loss, 1 all classes."),
-    _p("augment_share", "float", 0.0, 0, 5, "Edited copies made for each example of the training part."),
+    _p("augment_share", "float", 0.0, 0, 5, "Reworded copies made for each example of the training part."),
     _p("mixing", "float", 0.0, 0, 2, "Alpha of mixing two examples' vectors and labels; 0 for none."),
 )
 
@@ -244,7 +244,7 @@ RECIPES: dict[str, RecipeInfo] = {
             (
                 *_with(_PACE, learning_rate=3e-4, layer_decay=0.9),
                 *_with(_LORA, lora_rank=96),
-                *_AGAINST,
+                *(one for one in _AGAINST if one.name != "mixing"),
                 _p(
                     "pretrain_epochs",
                     "float",
@@ -253,7 +253,14 @@ RECIPES: dict[str, RecipeInfo] = {
                     50,
                     "Epochs of masked-language modelling on the texts first.",
                 ),
-                _p("members", "int", 4, 1, 10, "Runs with different seeds whose answers are averaged."),
+                _p(
+                    "members",
+                    "int",
+                    4,
+                    1,
+                    10,
+                    "Runs on parts of the rows whose answers are taught to one model.",
+                ),
                 _p(
                     "distil_epochs",
                     "float",
@@ -287,8 +294,6 @@ RECIPES: dict[str, RecipeInfo] = {
                 *_PACE,
                 *_LORA,
                 *_AGAINST,
-                _p("members", "int", 1, 1, 10, "Runs with different seeds whose answers are averaged."),
-                _p("distil_epochs", "float", 0.0, 0, 50, "Epochs in which one model learns the average."),
                 _p("pairs_each", "int", 20, 1, 1000, "few_shot: pairs made for each example."),
             ),
         ),

@@ -6,6 +6,7 @@ and the temperatures are set on rows the head has not seen, so that its probabil
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -17,10 +18,13 @@ from services.inference.features import Features, HashSpace
 from services.inference.heads import TextHead
 
 if TYPE_CHECKING:
+    from scipy.optimize import OptimizeResult
     from scipy.sparse import csr_matrix
 
 Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
+Step = Callable[[int, float, Callable[[], TextHead]], None]
+"""Told after every step: its number, the mean loss of a row, and a way to the head as it is then."""
 
 _LEAST_CALIBRATED = 50
 
@@ -62,11 +66,16 @@ class _Scaling:
 
 
 def fit(
-    features: Features, truth: NDArray[np.int64], labels: tuple[str, ...], recipe: TextHeadRecipe
+    features: Features,
+    truth: NDArray[np.int64],
+    labels: tuple[str, ...],
+    recipe: TextHeadRecipe,
+    step: Step | None = None,
 ) -> TextHead:
     """The head that fits the rows best under the recipe's penalty; deterministic; temperatures 1.
 
-    `truth` are label indices (n,). Raises InvalidInput when fewer than two classes have rows.
+    `truth` are label indices (n,). Raises InvalidInput when fewer than two classes have rows, and what `step`
+    raises.
     """
     counts = np.bincount(truth, minlength=len(labels))
     if (counts > 0).sum() < 2:
@@ -76,8 +85,15 @@ def fit(
     hashed = features.hashed.multiply(scaling.hashed[None, :]).tocsr().astype(np.float32)
     row_weights = (counts.mean() / counts[truth]) ** recipe.rare_class_power
     row_weights = (row_weights / row_weights.mean()).astype(np.float32)
-    weights, bias = _minimise(dense, hashed, truth, len(labels), row_weights, recipe)
-    return _folded(weights, bias, scaling, labels, recipe)
+
+    def head(weights: Floats, bias: Floats) -> TextHead:
+        return _folded(weights, bias, scaling, labels, recipe)
+
+    def told(n: int, loss: float, weights: Floats, bias: Floats) -> None:
+        if step is not None:
+            step(n, loss, lambda: head(weights, bias))
+
+    return head(*_minimise(dense, hashed, truth, len(labels), row_weights, recipe, told))
 
 
 def calibrate(logit: Floats, truth: NDArray[np.int64], towards: NDArray[np.bool_]) -> tuple[float, float]:
@@ -142,6 +158,7 @@ def _minimise(
     n_labels: int,
     row_weights: Floats,
     recipe: TextHeadRecipe,
+    told: Callable[[int, float, Floats, Floats], None],
 ) -> tuple[Floats, Floats]:
     """Weighted cross-entropy plus an L2 penalty (the bias goes free), by L-BFGS from zero."""
     from scipy.optimize import minimize
@@ -151,10 +168,14 @@ def _minimise(
     wanted = np.eye(n_labels, dtype=np.float32)[truth]
     turned = hashed.T.tocsr()
     rows = np.arange(n)
+    steps = 0
+
+    def parted(flat: Doubles) -> tuple[Floats, Floats]:
+        flat32 = flat.astype(np.float32)
+        return flat32[:-n_labels].reshape(n_columns, n_labels), flat32[-n_labels:]
 
     def loss(flat: Doubles) -> tuple[float, Doubles]:
-        flat32 = flat.astype(np.float32)
-        weights, bias = flat32[:-n_labels].reshape(n_columns, n_labels), flat32[-n_labels:]
+        weights, bias = parted(flat)
         logit = dense @ weights[:n_dense] + hashed @ weights[n_dense:] + bias
         logit -= logit.max(axis=1, keepdims=True)
         grown = np.exp(logit)
@@ -165,10 +186,15 @@ def _minimise(
         towards = np.concatenate([dense.T @ slope, turned @ slope]) + weights / recipe.strength
         return value, np.concatenate([towards.ravel(), slope.sum(axis=0)]).astype(np.float64)
 
+    def after_step(intermediate_result: OptimizeResult) -> None:
+        nonlocal steps
+        steps += 1
+        told(steps, intermediate_result.fun / n, *parted(intermediate_result.x))
+
     start = np.zeros((n_columns + 1) * n_labels)
     options = {"maxiter": recipe.max_steps, "maxcor": 6}
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", options=options).x.astype(np.float32)
-    return found[:-n_labels].reshape(n_columns, n_labels), found[-n_labels:]
+    found = minimize(loss, start, jac=True, method="L-BFGS-B", options=options, callback=after_step)
+    return parted(found.x)
 
 
 def _folded(

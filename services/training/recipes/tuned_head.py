@@ -36,6 +36,7 @@ from services.training.recipes.batches import Padded, named, open_model
 from services.training.recipes.bottom import Passing, SetAside, fix, states
 from services.training.recipes.loop import Pace, run_loop
 from services.training.recipes.masking import learn_masked_words
+from services.training.recipes.more import enlarged
 from services.training.splitting import folds
 
 Floats = NDArray[np.float32]
@@ -134,8 +135,9 @@ def fit(job: Job, watch: Watch) -> Path:
             job.train, round(p["joined_share"] * sum(e.entity is not None for e in job.train)), job.seed
         ),
     )
-    train, extra = rows_of(job.train, job.labels, files), rows_of(more, job.labels, files)
-    checked = rows_of(job.validation, job.labels, files)
+    more = (*more, *enlarged(job.train, p["augment_share"], job)[len(job.train) :])
+    parts = (job.train, more, job.validation)
+    train, extra, checked = (rows_of(part, job.labels, files, p["max_tokens"]) for part in parts)
     if len(set(train.truth)) < 2:
         raise InvalidInput("All examples have one label: there is nothing to tell apart.", field="label")
     start = job.folder / "masked"
@@ -150,6 +152,7 @@ def fit(job: Job, watch: Watch) -> Path:
     model = _member(job, both, checked, files, begin, "final", epochs, job.seed, watch, soft)
     watch.stage("calibrate")
     model.whole()
+    model.cpu()
     if p["full"]:
         model.encoder = extract_lora(model.encoder, files.folder, p["lora_rank"])
     return _write(job, model, files, train, extra, checked)
@@ -166,9 +169,9 @@ def _with_states(parts: Sequence[Rows], begin: Path, count: int, watch: Watch) -
     return [replace(part, states=found[a:b]) for part, a, b in zip(parts, ends, ends[1:], strict=False)]
 
 
-def rows_of(examples: Sequence[Example], labels: Sequence[str], files: EncoderFiles) -> Rows:
+def rows_of(examples: Sequence[Example], labels: Sequence[str], files: EncoderFiles, max_tokens: int) -> Rows:
     """The examples, read."""
-    tokenise = Tokeniser(files.folder / "tokenizer.json", min(files.max_tokens, 96), files.lowercase)
+    tokenise = Tokeniser(files.folder / "tokenizer.json", min(files.max_tokens, max_tokens), files.lowercase)
     _, texts = wordings([(e.text, e.entity) for e in examples])
     truth = np.array([labels.index(e.label) for e in examples], np.int64)
     flags = np.array([e.entity is not None for e in examples], np.float32)
@@ -331,7 +334,7 @@ def _member(
         watch,
         job.settings,
         metrics=_metrics(job.labels),
-        loss_of=_loss(weights, p["label_smoothing"], p["mixing"]),
+        loss_of=_loss(weights, p["label_smoothing"]),
     )
     from safetensors.torch import save_model
 
@@ -346,7 +349,7 @@ def class_weights(truth: NDArray[np.int64], n_labels: int, power: float) -> torc
     return torch.tensor(weights / weights[truth].mean(), dtype=torch.float32)
 
 
-def _loss(weights: torch.Tensor, smoothing: float, mixing: float) -> Any:
+def _loss(weights: torch.Tensor, smoothing: float) -> Any:
     def loss_of(model: Any, inputs: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
         labels, soft = inputs["labels"], inputs.get("soft")
         logits = model(
