@@ -142,17 +142,20 @@ class ModelStore:
     def roll_back(
         self, task: str, now: datetime, *, expected: str | None = ANYTHING, by: str = "", reason: str = ""
     ) -> Live:
-        """Make the version before the live one live again. Raises Conflict when there is none; else as
-        `promote`.
+        """Make the version before the live one live again.
+
+        Before the first one nothing of the registry served: then `version` of the answer is empty, and the
+        model that comes with the product serves again, where there is one.
+        Raises Conflict when nothing is live; else as `promote`.
         """
         was = history.head(self.storage, _name(task))
         self._require_expected(task, was, expected)
-        if not was.version or not was.before:
-            raise Conflict(f"There is no earlier version of {task} to go back to.")
-        self._require_whole(task, was.before[0])
-        return self._commit(
-            task, was, _change(was, "roll_back", was.before[0], was.before[1:], now, by, reason)
-        )
+        if not was.version:
+            raise Conflict(f"No version of {task} is live: there is no earlier one to go back to.")
+        earlier, *others = was.before or ("",)
+        if earlier:
+            self._require_whole(task, earlier)
+        return self._commit(task, was, _change(was, "roll_back", earlier, tuple(others), now, by, reason))
 
     def retire(self, task: str, version: str, now: datetime, *, by: str = "", reason: str = "") -> int:
         """Remove a version's files; the bytes that were freed. The history says that it was there.

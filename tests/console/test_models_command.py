@@ -74,7 +74,7 @@ def test_for_people_there_is_a_table_with_the_live_one_marked(store: ModelStore)
         (("promote", TASK, "none"), "There is no version none of topics."),
         (("promote", TASK, "v2", "--expected", "v9"), "v1 is live|made v1 live"),
         (("promote", TASK, "v2", "--override"), "needs a reason"),
-        (("rollback", TASK), "no earlier version"),
+        (("rollback", "nothing"), "no earlier one"),
         (("retire", TASK, "v1"), "is live and stays"),
         (("show", TASK, "none"), "no version"),
         (("show", "../etc", "v1"), "A name here is"),
