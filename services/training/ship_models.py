@@ -70,9 +70,8 @@ MODELS = {
             test_share=0.1,
             validation_share=0.08,
             parameters={
-                "members": 4,
-                "epochs": 3.0,
-                "distil_epochs": 5.0,
+                "members": 1,
+                "epochs": 5.0,
                 "learning_rate": 3e-4,
                 "layer_decay": 0.9,
                 "lora_rank": 96,
