@@ -2,10 +2,10 @@
 
 `python -m benchmarks.protections --data DIR [--only NAME,...] [--epochs N] [--json FILE] [--seed N]`
 
-DIR holds train.csv (text,entity,label). A fifth of it, copies kept together, is held out and judged on; test.csv is not
-opened. The plain recipe and the same with one protection more are fitted on the rest; the gain in macro F1
-over the plain one has its 95 % interval by the paired bootstrap. One run each: the seed's own luck, of about
-the width of the interval, is in every figure.
+DIR holds train.csv (text,entity,label). A fifth of it, copies kept together, is held out and judged on;
+test.csv is not opened. The plain recipe and the same with one protection more are fitted on the rest; the
+gain in macro F1 over the plain one has its 95 % interval by the paired bootstrap. One run each: the seed's
+own luck, of about the width of the interval, is in every figure.
 """
 
 from __future__ import annotations
