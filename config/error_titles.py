@@ -23,6 +23,7 @@ TITLES = [
     gettext_noop("The model is not available"),
     gettext_noop("The other server did not answer as needed"),
     gettext_noop("The request could not be read"),
+    gettext_noop("The run was stopped"),
     gettext_noop("The search index belongs to another model version"),
     gettext_noop("Too busy"),
     gettext_noop("Too large"),

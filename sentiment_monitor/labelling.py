@@ -52,7 +52,7 @@ def label(
     jobs = [job for story in readable for job in _jobs(story, found[story.pk])]
     scored = scoring.score([(job.text, job.entity) for job in jobs], engine) if jobs else None
     version = scored.model_version if scored else model.model_version
-    probs = scored.probs if scored else []
+    probs = scored.probs.tolist() if scored else []
     with transaction.atomic():
         Mention.objects.bulk_create(
             [
@@ -68,9 +68,9 @@ def label(
                     story=job.story,
                     company_id=job.company_id,
                     model_version=version,
-                    p_neg=float(p[0]),
-                    p_neu=float(p[1]),
-                    p_pos=float(p[2]),
+                    p_neg=p[0],
+                    p_neu=p[1],
+                    p_pos=p[2],
                     created_at=now,
                 )
                 for job, p in zip(jobs, probs, strict=True)

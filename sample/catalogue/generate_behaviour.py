@@ -144,9 +144,7 @@ def nearest(closeness: np.ndarray, k: int) -> np.ndarray:
     return steps
 
 
-def invite(
-    rng: np.random.Generator, shop: Catalogue, partners: dict[str, list[str]]
-) -> list[Visitor]:
+def invite(rng: np.random.Generator, shop: Catalogue, partners: dict[str, list[str]]) -> list[Visitor]:
     """Return the visitors; a tenth of them come once and do one to three things."""
     leaves = sorted(partners)
     drawn = np.sqrt([shop.appeal[shop.leaves == leaf].sum() for leaf in leaves])
@@ -165,9 +163,7 @@ def invite(
         country = list(COUNTRIES)[draw(rng, np.array(list(COUNTRIES.values()), float))]
         member = bool(rng.random() < 0.45)
         taste = fancy(rng, shop, interests)
-        visitors.append(
-            Visitor(f"u{number + 1:03d}", country, member, interests, taste, wanted[number])
-        )
+        visitors.append(Visitor(f"u{number + 1:03d}", country, member, interests, taste, wanted[number]))
     return visitors
 
 
@@ -224,9 +220,7 @@ def walk(
     def note(kind: str, at: int, pause_s: float, value: float | None = None) -> None:
         nonlocal now
         now += timedelta(seconds=int(pause_s * (0.3 + 1.4 * rng.random())))
-        events.append(
-            {"user": who.id, "item": shop.ids[at], "type": kind, "time": now, "value": value}
-        )
+        events.append({"user": who.id, "item": shop.ids[at], "type": kind, "time": now, "value": value})
 
     shelf = open_shelf(shop, now)
     shelf[[i for i in who.bought if not shop.consumable[i]]] = 0.0
@@ -335,9 +329,7 @@ def number(sessions: list[list[dict[str, Any]]]) -> list[dict[str, Any]]:
     """Name sessions and events in order of time and return the events sorted by it."""
     sessions = sorted(sessions, key=lambda events: (events[0]["time"], events[0]["user"]))
     rows = [
-        event | {"session": f"s{place + 1:05d}"}
-        for place, events in enumerate(sessions)
-        for event in events
+        event | {"session": f"s{place + 1:05d}"} for place, events in enumerate(sessions) for event in events
     ]
     rows.sort(key=lambda row: row["time"])
     ordered = []

@@ -14,6 +14,8 @@ from typing import Any
 from services.console.models import TrainingRun
 
 HEAT_STEPS = 10
+WORDINGS = ("clean", "typos", "paraphrase")
+"""How the test texts were put to it, as `services.training.robustness` names them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +53,9 @@ class Report:
     reliability: tuple[Mapping[str, Any], ...]
     slices: tuple[Mapping[str, Any], ...]
     compared: tuple[Compared, ...]
-    robustness: tuple[tuple[str, float], ...]
+    robustness: tuple[tuple[str, Mapping[str, Any]], ...]
     live_version: str
+    rows: int | None
 
     @property
     def lacks_live(self) -> bool:
@@ -67,7 +70,7 @@ def of(run: TrainingRun) -> Report | None:
     if not found and not metrics:
         return None
     labels = tuple(map(str, found.get("labels") or [row["label"] for row in _rows(found, "per_class")]))
-    live, baseline = _part(found, "live"), _part(found, "baseline")
+    live, baseline, robust = (_part(found, name) for name in ("live", "baseline", "robustness"))
     return Report(
         labels=labels,
         per_class=_rows(found, "per_class"),
@@ -75,8 +78,9 @@ def of(run: TrainingRun) -> Report | None:
         reliability=tuple(row for row in _rows(found, "reliability") if row.get("n")),
         slices=_rows(found, "slices"),
         compared=_compared(metrics, _numbers(live), _numbers(baseline)),
-        robustness=tuple(_numbers(_part(found, "robustness")).items()),
-        live_version=str(live.get("version", "")),
+        robustness=tuple((name, _part(robust, name)) for name in WORDINGS if _part(robust, name)),
+        live_version=str(found.get("live_version") or ""),
+        rows=int(rows) if isinstance(rows := metrics.get("rows"), int | float) else None,
     )
 
 
@@ -103,7 +107,8 @@ def as_csv(run: TrainingRun) -> Iterator[str]:
     for row in report.slices:
         name = f"{row.get('by')}={row.get('value')}"
         yield from (_line(["slices", name, k, v]) for k, v in row.items() if k not in {"by", "value"})
-    yield from (_line(["robustness", "", name, value]) for name, value in report.robustness)
+    for name, figures in report.robustness:
+        yield from (_line(["robustness", name, k, v]) for k, v in figures.items())
     yield _line(["gate", "", "passed", run.passed])
     yield from (_line(["gate", "", "reason", reason]) for reason in run.reasons)
 
@@ -124,7 +129,12 @@ def _confusion(
 def _compared(
     new: Mapping[str, float], live: Mapping[str, float], baseline: Mapping[str, float]
 ) -> tuple[Compared, ...]:
-    names = [name for name, value in new.items() if isinstance(value, int | float)]
+    """What has a column of its own or counts rows is no metric to compare."""
+    names = [
+        name
+        for name, value in new.items()
+        if isinstance(value, int | float) and name != "rows" and not name.startswith("baseline_")
+    ]
     return tuple(Compared(name, new[name], live.get(name), baseline.get(name)) for name in names)
 
 

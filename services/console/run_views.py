@@ -107,7 +107,7 @@ def run_page(request: HttpRequest, run_id: int) -> HttpResponse:
 @require_GET
 @never_cache
 def live_json(request: HttpRequest, run_id: int) -> JsonResponse:
-    """State, progress, log, and the points after the one the page has; asked every two seconds."""
+    """State, progress, log, and the points after the one the page has; asked every second."""
     run = get_object_or_404(TrainingRun, pk=run_id)
     return JsonResponse(_now_of(run, _number(request.GET.get("after"))))
 

@@ -15,10 +15,11 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
 from services.console import versions
-from services.console.models import ModelVersion
+from services.console.models import AuditEntry, ModelVersion
 from services.console.storage import storage
 from services.errors import InvalidInput, NotAllowed, SuiteError
 from services.inference.engine import get_engine
+from services.registry.manifest import shipped
 from services.registry.store import ModelStore
 
 MOST_TRIED_CHARS = 2000
@@ -88,11 +89,7 @@ def act(request: HttpRequest, what: str) -> HttpResponseRedirect:
     except SuiteError as error:
         messages.error(request, error.detail)
     else:
-        messages.success(
-            request,
-            _("%(version)s serves %(task)s now; running processes take it over within five seconds.")
-            % {"version": entry.after, "task": entry.task},
-        )
+        messages.success(request, _told(entry))
     return redirect(f"{reverse('admin:console_modelversion_changelist')}?{urlencode({'task': task})}")
 
 
@@ -110,13 +107,26 @@ def try_part(request: HttpRequest) -> HttpResponse:
         scores = get_engine().classify(task, [(text, company or None)], deadline_s=TRIED_WITHIN_S)
         ranked = sorted(zip(scores.labels, scores.probs[0].tolist(), strict=True), key=lambda pair: -pair[1])
         context |= {"answer": ranked[:10], "version": scores.version}
-        live = ModelStore(storage()).live(task)
-        exchanging = live is not None and live.version != scores.version
+        store = ModelStore(storage())
+        live = store.live(task)
+        expected = [live.version] if live else store.versions(task)
+        answers = any(versions.is_served_as(version, scores.version) for version in expected)
+        exchanging = answers is (live is None)
         context["again"] = exchanging and asked < ASKED_AGAIN
         context["live"] = live.version if live else ""
     except SuiteError as error:
         context["problem"] = error.detail
     return render(request, "console/parts/tried.html", context)
+
+
+def _told(entry: AuditEntry) -> str:
+    if entry.after:
+        told = _("%(version)s serves %(task)s now; running processes take it over within five seconds.")
+    elif entry.task in shipped():
+        told = _("What came with the product serves %(task)s again, everywhere within five seconds.")
+    else:
+        told = _("Nothing serves %(task)s any more.")
+    return told % {"version": entry.after, "task": entry.task}
 
 
 def _compared(store: ModelStore, task: str, names: list[str]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from services.console.models import AuditEntry, TrainingRun
 from services.errors import InvalidInput, SuiteError
 from services.registry.lineage import Lineage
+from services.registry.manifest import shipped
 from services.registry.store import Live, ModelStore
 
 COMPARED = 2
@@ -52,6 +53,11 @@ class Task:
     def back_to(self) -> str:
         """What rolling back makes live, or an empty string."""
         return self.live.before[0] if self.live and self.live.before else ""
+
+    @property
+    def is_shipped(self) -> bool:
+        """Whether a model of this task came with the product: it serves while nothing is promoted."""
+        return self.name in shipped()
 
 
 def task_names(store: ModelStore) -> list[str]:
@@ -116,9 +122,17 @@ def promote(
 def roll_back(
     store: ModelStore, task: str, now: datetime, *, expected: str, who: str, reason: str
 ) -> AuditEntry:
-    """Make the version before live again. Raises what `ModelStore.roll_back` raises."""
+    """Make the version before live again; before the first, `after` of the entry is empty.
+
+    Raises what `ModelStore.roll_back` raises.
+    """
     live = store.roll_back(task, now, expected=expected or None, by=who, reason=reason.strip())
     return _audit(AuditEntry.Act.ROLLED_BACK, task, expected, live.version, who, reason, now)
+
+
+def is_served_as(version: str, answered_by: str) -> bool:
+    """Whether an answer comes from a version: it may name the encoder or the files as well."""
+    return answered_by == version or answered_by.startswith((f"{version}+", f"{version}-"))
 
 
 def card(store: ModelStore, task: str, version: str) -> str:

@@ -173,7 +173,7 @@ class ServedModels:
         asked = {task for task, _ in current}
         for (task, kind), model in sorted(current.items()):
             found.append(self._task_info(task, kind, model.loaded))
-        for task in sorted({*self._settings.models_by_task, *self._shipped(), *self._promoted()} - asked):
+        for task in sorted({*self._settings.models_by_task, *registry.shipped(), *self._promoted()} - asked):
             found.append(self._task_info(task, "classifier", None))
         if self._settings.generator:
             loaded = self.generator.loaded
@@ -239,7 +239,7 @@ class ServedModels:
             return named
         if named or (self._store is not None and _may_be_task(task) and self._store.live(task) is not None):
             return self._versioned(named or f"{_REGISTRY}{task}")
-        if task in self._shipped():
+        if task in registry.shipped():
             return str(registry.SHIPPED / task)
         raise ModelUnavailable(f"No model is configured for the task {task[:60]!r}: set TASK_MODELS.")
 
@@ -289,13 +289,6 @@ class ServedModels:
             self._batcher.retire(old.queued[1])
         if old.tuned is not None:
             self._batcher.retire(old.tuned.served)
-
-    def _shipped(self) -> set[str]:
-        return {
-            folder.name
-            for folder in registry.SHIPPED.iterdir()
-            if any((folder / name).is_file() for name in (registry.MANIFEST, "config.json"))
-        }
 
     def _promoted(self) -> set[str]:
         if self._store is None:

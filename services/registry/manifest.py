@@ -65,6 +65,15 @@ class Manifest:
     files: Mapping[str, str] = field(default_factory=dict)
 
 
+def shipped() -> frozenset[str]:
+    """The tasks whose model comes with the product."""
+    return frozenset(
+        folder.name
+        for folder in SHIPPED.iterdir()
+        if any((folder / name).is_file() for name in (MANIFEST, "config.json"))
+    )
+
+
 def content_version(task: str, base_version: str, tensors: Tensors) -> str:
     """The task and twelve hexadecimal digits over the weights and the encoder they belong to."""
     from safetensors.numpy import save

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
 import django
@@ -16,12 +15,11 @@ def main() -> None:
     from services.console import training_process, training_runs
     from services.console.storage import storage
     from services.registry.store import ModelStore
-    from tests.console import training
+    from tests.console.training import stand_in
 
     run, attempt, parent = map(int, sys.argv[1:])
-    train = getattr(training, os.environ.get("STAND_IN", "stand_in"))
     training_process.die_with(parent)
-    training_runs.perform(run, attempt, ModelStore(storage()), timezone.now, train=train)
+    training_runs.perform(run, attempt, ModelStore(storage()), timezone.now, train=stand_in)
 
 
 if __name__ == "__main__":

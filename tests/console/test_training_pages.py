@@ -295,6 +295,22 @@ def test_a_version_is_promoted_from_its_run_and_rolled_back_and_the_audit_log_sa
     assert "complaints" in text_of(rosa, url("auditentry_changelist"))
 
 
+def test_the_first_promotion_is_rolled_back_to_what_came_with_the_product_or_to_nothing(rosa: Client) -> None:
+    for task, offered, then in (
+        ("sentiment", "came with the product serves again", "What came with the product serves sentiment"),
+        ("mood", "nothing else serves", "Nothing serves mood any more"),
+    ):
+        add_version(task, "v1")
+        store().promote(task, "v1", NOW)
+        page = text_of(rosa, f"{url('modelversion_changelist')}?task={task}")
+        assert offered in page
+        given = {"task": task, "expected": "v1", "reason": ""}
+        answer = rosa.post(url("modelversion_act", "roll_back"), given, follow=True)
+        assert then in answer.content.decode()
+        assert live(task) == ""
+        assert AuditEntry.objects.filter(task=task, before="v1", after="").exists()
+
+
 def test_a_refused_version_is_promoted_only_with_a_reason_and_that_is_marked(rosa: Client) -> None:
     run = finished(passed=False)
     page = text_of(rosa, url("trainingrun_change", run.pk))

@@ -6,21 +6,15 @@ import json
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
-from services.conf import load
 from services.console.datasets import row_of
 from services.console.models import Dataset
 from services.errors import InvalidInput
-from services.inference.conf import InferenceSettings
-from services.inference.local import LocalEngine
 from services.registry.store import ModelStore
-from services.training.conf import TrainingSettings
 from services.training.dataset import Example
 from services.training.order import Cancelled, NamedSet, Order, Outcome, Watch
-from services.training.recipes import RECIPES, Job
 
 LABELS = ("negative", "neutral", "positive")
 REPORT = {
@@ -89,42 +83,6 @@ def stand_in(
     with tempfile.TemporaryDirectory() as made:
         (Path(made) / "weights.safetensors").write_bytes(b"nothing")
         store.add(order.task, version, Path(made))
-    passed = not order.shuffle_labels
-    reason = "The gain is 0.04 (0.01 to 0.07)." if passed else "It is no better than chance."
-    return Outcome(version, REPORT["metrics"], REPORT, passed, (reason,))  # type: ignore[arg-type]
-
-
-def taught(
-    order: Order,
-    sets: Sequence[NamedSet],
-    *,
-    store: ModelStore,
-    folder: Path,
-    watch: Watch,
-    now: datetime,
-) -> Outcome:
-    """As `stand_in`, but the version is a real head on the real encoder, which an engine can serve."""
-    examples = [example for named in sets for example in named.examples]
-    if order.shuffle_labels:  # every label to the next: what is learned is surely wrong
-        examples = [replace(e, label=LABELS[(LABELS.index(e.label) + 1) % 3]) for e in examples]
-    watch.stage("train")
-    for step in range(1, 13):
-        time.sleep(0.5)
-        watch.point("loss", step, 2.0 / step)
-        watch.point("validation_macro_f1", step, 1.0 - 0.5 / step)
-        watch.progress(step, 12)
-        watch.line(f"step {step}")
-    engine = LocalEngine(load(InferenceSettings), store=store)
-    try:
-        job = Job(
-            order.task, tuple(examples), (), LABELS, ("en",), {}, "", order.seed, folder,
-            load(TrainingSettings), engine,
-        )  # fmt: skip
-        made = RECIPES["text_head"].fit(job, watch)
-    finally:
-        engine.close()
-    version = json.loads((made / "manifest.json").read_text())["version"]
-    store.add(order.task, version, made)
     passed = not order.shuffle_labels
     reason = "The gain is 0.04 (0.01 to 0.07)." if passed else "It is no better than chance."
     return Outcome(version, REPORT["metrics"], REPORT, passed, (reason,))  # type: ignore[arg-type]

@@ -25,14 +25,6 @@ def seed() -> None:
     make_dataset()
 
 
-def operator() -> None:
-    """As `seed`, and somebody who may sign in to the console."""
-    seed()
-    from django.contrib.auth.models import User
-
-    User.objects.create_superuser("rosa", password="clover-and-clover")
-
-
 def worker() -> None:
     """All queues, as one worker beside which there is no other."""
     from config.celery import app
@@ -51,4 +43,4 @@ def worker() -> None:
 
 
 if __name__ == "__main__":
-    {"seed": seed, "operator": operator, "worker": worker}[sys.argv[1]]()
+    {"seed": seed, "worker": worker}[sys.argv[1]]()

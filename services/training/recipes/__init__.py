@@ -242,7 +242,7 @@ RECIPES: dict[str, RecipeInfo] = {
             "classifier",
             "tuned_head",
             (
-                *_with(_PACE, learning_rate=3e-4, layer_decay=0.9),
+                *_with(_PACE, epochs=5.0, learning_rate=3e-4, layer_decay=0.9),
                 *_with(_LORA, lora_rank=96),
                 *(one for one in _AGAINST if one.name != "mixing"),
                 _p(

@@ -160,8 +160,12 @@ def _minimise(
     recipe: TextHeadRecipe,
     told: Callable[[int, float, Floats, Floats], None],
 ) -> tuple[Floats, Floats]:
-    """Weighted cross-entropy plus an L2 penalty (the bias goes free), by L-BFGS from zero."""
+    """Weighted cross-entropy plus an L2 penalty (the bias goes free), by L-BFGS from zero.
+
+    On one core: the products are so small that handing them out costs several times what they do.
+    """
     from scipy.optimize import minimize
+    from threadpoolctl import threadpool_limits
 
     n, n_dense = dense.shape
     n_columns = n_dense + hashed.shape[1]
@@ -193,7 +197,8 @@ def _minimise(
 
     start = np.zeros((n_columns + 1) * n_labels)
     options = {"maxiter": recipe.max_steps, "maxcor": 6}
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", options=options, callback=after_step)
+    with threadpool_limits(1, user_api="blas"):
+        found = minimize(loss, start, jac=True, method="L-BFGS-B", options=options, callback=after_step)
     return parted(found.x)
 
 

@@ -107,9 +107,7 @@ def test_answers_come_in_the_order_of_the_texts_whatever_their_lengths(
     assert len(model.batches) > 10
 
 
-def test_texts_of_many_callers_that_wait_share_one_batch(
-    make: Callable[..., One], model: GatedModel
-) -> None:
+def test_texts_of_many_callers_that_wait_share_one_batch(make: Callable[..., One], model: GatedModel) -> None:
     batcher = make()
     first = _busy(batcher, model)
     futures = [batcher.submit([[n, n]]) for n in range(10)]

@@ -1,8 +1,8 @@
-// Models → Runs → one run, live: asks every two seconds while it goes on, draws its curves as they grow.
+// Models → Runs → one run, live: asks every second while it goes on, draws its curves as they grow.
 
 import { drawCurves, drawReliability } from "./curves.js";
 
-const EVERY_MS = 2000;
+const EVERY_MS = 1000;
 const root = document.getElementById("run");
 if (root) start(root);
 
