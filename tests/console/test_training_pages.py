@@ -15,7 +15,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from services.console import tasks, training_runs, versions
+from services.console import tasks, training_runs, training_words, versions
 from services.console.datasets import row_of
 from services.console.models import AuditEntry, Dataset, DatasetRow, TrainingRun, TrainingSchedule
 from services.console.storage import storage
@@ -23,6 +23,7 @@ from services.errors import Conflict, InvalidInput
 from services.registry.store import ModelStore
 from services.training.dataset import Example
 from services.training.order import Order
+from services.training.recipes import RECIPES
 from tests.console.training import REPORT, make_dataset
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
@@ -416,3 +417,11 @@ def test_a_schedule_is_made_from_a_run_and_needs_a_time(rosa: Client) -> None:
     rosa.post(url("trainingschedule_add"), {"like": run.pk, "every_days": "7", "new_labels": "", "on": "on"})
     assert TrainingSchedule.objects.get().labels_then == 30
     text_of(rosa, url("trainingschedule_changelist"))
+
+
+def test_every_word_of_the_recipes_is_marked_for_translation() -> None:
+    recipes = RECIPES.values()
+    said = {words for recipe in recipes for words in (recipe.title, recipe.description)}
+    explained = {parameter.help for recipe in recipes for parameter in recipe.parameters}
+    assert set(training_words.RECIPES) == said
+    assert set(training_words.PARAMETERS) == explained
