@@ -8,10 +8,12 @@ Knows nothing of traffic that is not in a data set.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import datetime
 
 import numpy as np
 from django.db.models import Max
+from django.utils.translation import gettext
 
 from services.console.models import Dataset, DatasetRow, TrainingRun
 from services.errors import SuiteError
@@ -19,7 +21,7 @@ from services.inference.engine import Engine
 from services.inference.values import Priority
 from services.logs import get_logger
 from services.registry.store import ModelStore
-from services.training.drift import LEAST_ROWS, Fingerprint, drift, fingerprint_of
+from services.training.drift import LEAST_ROWS, Fingerprint, Sign, drift, fingerprint_of
 
 MOST_ROWS = 1000
 """Rows looked at on each side: enough for shifts that matter, seconds of work."""
@@ -52,7 +54,8 @@ def proposals(store: ModelStore) -> list[tuple[TrainingRun, list[str]]]:
     for run in TrainingRun.objects.filter(**{f"outcome__{FOUND}__proposes": True}).order_by("-pk"):
         live = store.live(run.task)
         if live is not None and live.version == run.version:
-            found.append((run, list(run.outcome[FOUND]["reasons"])))
+            signs = (Sign(**sign) for sign in run.outcome[FOUND]["signs"])
+            found.append((run, [sign.text(gettext) for sign in signs]))
     return found
 
 
@@ -74,8 +77,8 @@ def _look_at(run: TrainingRun, engine: Engine, now: datetime) -> bool:
     if min(len(recent), len(learned)) < LEAST_ROWS:
         return False
     found = drift(_fingerprint(run.task, learned, engine), _fingerprint(run.task, recent, engine))
-    reasons = [sign.text() for sign in found.reasons]
-    kept = {"proposes": found.proposes, "reasons": reasons, "at": now.isoformat()}
+    signs = [asdict(sign) for sign in found.reasons]
+    kept = {"proposes": found.proposes, "signs": signs, "at": now.isoformat()}
     TrainingRun.objects.filter(pk=run.pk).update(outcome={**run.outcome, FOUND: kept})
     return found.proposes
 

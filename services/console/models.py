@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from django.core import validators
 from django.db import models
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
+
+from services.training.verdict import Reason
 
 
 class ApiKey(models.Model):
@@ -249,6 +252,14 @@ class TrainingRun(models.Model):
     def over(self) -> bool:
         """Whether nothing happens any more."""
         return self.state in {self.State.DONE, self.State.FAILED, self.State.CANCELLED}
+
+    @property
+    def gate_says(self) -> list[str]:
+        """The gate's reasons in the reader's language, in English where only that was kept."""
+        known = self.outcome.get("report", {}).get("gate", {}).get("reasons")
+        if not known:
+            return list(self.reasons)
+        return [Reason(one["code"], one["values"]).text(gettext) for one in known]
 
 
 class TrainingPoint(models.Model):

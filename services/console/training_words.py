@@ -85,3 +85,56 @@ PARAMETERS = [
     gettext_noop("The share of tokens that are hidden."),
 ]
 """What each parameter does."""
+GATE = [
+    gettext_noop(
+        "{metric} went from {before:.3f} ({against}) to {after:.3f} on {n} rows. The gain of "
+        "{gain:+.3f} lies between {low:+.3f} and {high:+.3f} (certainty: 95 %), above the {least:.3f} that "
+        "is asked for."
+    ),
+    gettext_noop(
+        "{metric} went from {before:.3f} ({against}) to {after:.3f} on {n} rows. The gain of "
+        "{gain:+.3f} lies between {low:+.3f} and {high:+.3f} (certainty: 95 %): that it is above "
+        "{least:.3f} is not proven."
+    ),
+    gettext_noop(
+        "F1 of “{label}” falls by {fall:.3f} ({low:+.3f} to {high:+.3f}, {n} rows); at most "
+        "{margin:.3f} is allowed."
+    ),
+    gettext_noop(
+        "No class loses more than {margin:.3f} of its F1; the largest change for the worse is {worst:+.3f}."
+    ),
+    gettext_noop(
+        "Its answers fit the labels no better than the same answers dealt out at random "
+        "(p = {p:.3f}, below {level} is asked for): it has learned nothing that these rows show."
+    ),
+    gettext_noop(
+        "Its answers fit the labels better than the same answers dealt out at random (p = {p:.3f})."
+    ),
+    gettext_noop("There are {n} rows to compare on; at least {least} are needed."),
+    gettext_noop("Rows of the challenger's answers that are not numbers: {n}."),
+    gettext_noop("Macro F1"),
+    gettext_noop("Accuracy"),
+    gettext_noop("Micro F1"),
+    gettext_noop("The score"),
+    gettext_noop("the live version"),
+    gettext_noop("the TF-IDF baseline"),
+    gettext_noop("the most frequent class"),
+]
+"""The gate's reasons, its metrics and opponents."""
+DRIFT = [
+    gettext_noop(
+        "The shares of the labels have moved: PSI {value:.2f} (it counts from {least:.2f}), most of "
+        "all “{label}”, from {before:.1%} to {after:.1%}."
+    ),
+    gettext_noop(
+        "The model is as sure as it was no longer: its confidence is distributed {value:.2f} apart "
+        "(Kolmogorov-Smirnov; it counts from {least:.2f}), its mean went from {before:.2f} to {after:.2f}."
+    ),
+    gettext_noop(
+        "The texts lie elsewhere: their centre has moved by {value:.2f} of a text's usual distance "
+        "from it (it counts from {least:.2f})."
+    ),
+    gettext_noop("{n} rows are too few to tell; at least {least} are needed."),
+    gettext_noop("Nothing has moved beyond what chance does to {n} rows."),
+]
+"""What the look for drift says."""

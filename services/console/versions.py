@@ -70,8 +70,7 @@ def look(store: ModelStore, task: str) -> Task:
     live = store.live(task)
     before = live.before if live else ()
     runs = {
-        run.version: run
-        for run in TrainingRun.objects.filter(task=task).exclude(version="").defer("log", "outcome")
+        run.version: run for run in TrainingRun.objects.filter(task=task).exclude(version="").defer("log")
     }
     found = []
     for name in store.versions(task):
@@ -90,7 +89,7 @@ def look(store: ModelStore, task: str) -> Task:
                 was_live=name in before,
                 goes_back=bool(before) and before[0] == name,
                 passed=passed,
-                reasons=tuple(run.reasons) if run is not None else gate.reasons if gate is not None else (),
+                reasons=tuple(run.gate_says) if run is not None else gate.reasons if gate is not None else (),
                 run_id=run.pk if run is not None else None,
             )
         )

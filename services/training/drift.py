@@ -7,7 +7,7 @@ is shared among the three signs, so that an unchanged stream proposes a retraini
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -76,9 +76,9 @@ class Sign:
     code: str
     values: Mapping[str, Any] = field(default_factory=dict)
 
-    def text(self) -> str:
-        """The English sentence."""
-        return SENTENCES[self.code].format(**self.values)
+    def text(self, translate: Callable[[str], str] = str) -> str:
+        """The sentence, in English or as `translate` says it."""
+        return translate(SENTENCES[self.code]).format(**self.values)
 
 
 @dataclass(frozen=True, slots=True)

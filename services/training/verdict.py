@@ -5,15 +5,15 @@ A reason is kept as a code with its numbers, so that it can be shown in any lang
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 SENTENCES = {
     "better": "{metric} went from {before:.3f} ({against}) to {after:.3f} on {n} rows. The gain of "
-    "{gain:+.3f} lies between {low:+.3f} and {high:+.3f} with 95 % certainty, above the {least:.3f} that "
+    "{gain:+.3f} lies between {low:+.3f} and {high:+.3f} (certainty: 95 %), above the {least:.3f} that "
     "is asked for.",
     "not_better": "{metric} went from {before:.3f} ({against}) to {after:.3f} on {n} rows. The gain of "
-    "{gain:+.3f} lies between {low:+.3f} and {high:+.3f} with 95 % certainty: that it is above {least:.3f} "
+    "{gain:+.3f} lies between {low:+.3f} and {high:+.3f} (certainty: 95 %): that it is above {least:.3f} "
     "is not proven.",
     "class_falls": "F1 of “{label}” falls by {fall:.3f} ({low:+.3f} to {high:+.3f}, {n} rows); at most "
     "{margin:.3f} is allowed.",
@@ -42,12 +42,13 @@ class Reason:
     code: str
     values: Mapping[str, float | int | str] = field(default_factory=dict)
 
-    def text(self) -> str:
-        """The English sentence."""
+    def text(self, translate: Callable[[str], str] = str) -> str:
+        """The sentence, in English or as `translate` says it."""
         words = dict(self.values)
-        words["metric"] = METRIC_NAMES.get(str(words.get("metric")), "")
-        words["against"] = OPPONENTS.get(str(words.get("against")), "")
-        return SENTENCES[self.code].format(**words)
+        for name, known in (("metric", METRIC_NAMES), ("against", OPPONENTS)):
+            if name in words:
+                words[name] = translate(known[str(words[name])])
+        return translate(SENTENCES[self.code]).format(**words)
 
 
 @dataclass(frozen=True, slots=True)

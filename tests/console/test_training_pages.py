@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
@@ -21,6 +22,7 @@ from services.console.models import AuditEntry, Dataset, DatasetRow, TrainingRun
 from services.console.storage import storage
 from services.errors import Conflict, InvalidInput
 from services.registry.store import ModelStore
+from services.training import drift, verdict
 from services.training.dataset import Example
 from services.training.order import Order
 from services.training.recipes import RECIPES
@@ -425,3 +427,20 @@ def test_every_word_of_the_recipes_is_marked_for_translation() -> None:
     explained = {parameter.help for recipe in recipes for parameter in recipe.parameters}
     assert set(training_words.RECIPES) == said
     assert set(training_words.PARAMETERS) == explained
+
+
+def test_every_sentence_of_the_gate_and_of_drift_is_marked_for_translation() -> None:
+    names = {*verdict.METRIC_NAMES.values(), *verdict.OPPONENTS.values()}
+    assert set(training_words.GATE) == names | set(verdict.SENTENCES.values())
+    assert set(training_words.DRIFT) == set(drift.SENTENCES.values())
+
+
+def test_the_gate_gives_its_reasons_in_the_readers_language(rosa: Client) -> None:
+    run = finished(passed=False)
+    run.outcome["report"]["gate"] = {"reasons": [{"code": "too_few_rows", "values": {"n": 7, "least": 20}}]}
+    run.save()
+    assert "There are 7 rows to compare on" in text_of(rosa, url("trainingrun_change", run.pk))
+    rosa.cookies[settings.LANGUAGE_COOKIE_NAME] = "zh-hans"
+    page = text_of(rosa, url("trainingrun_change", run.pk))
+    assert "There are 7 rows to compare on" not in page
+    assert "20" in page

@@ -12,6 +12,7 @@ from services.inference.encoder_files import EncoderFiles
 from services.training.order import Watch
 from services.training.recipes import Job
 from services.training.recipes.batches import IGNORED, Padded, open_model, open_tokenizer
+from services.training.recipes.bottom import fix
 from services.training.recipes.loop import Pace, forget_checkpoints, run_loop
 
 
@@ -69,9 +70,7 @@ def learn_masked_words(
         return
     torch.manual_seed(job.seed)
     model = open_model(AutoModelForMaskedLM, files.folder)
-    for name, parameter in model.base_model.named_parameters():
-        if "embeddings" in name:
-            parameter.requires_grad_(False)
+    fix(model.base_model, job.parameters.get("frozen_layers", 0))
     pace = Pace(
         epochs=epochs,
         batch_size=64,
