@@ -48,6 +48,7 @@ PLAIN: dict[str, Any] = {
     "joined_share": 0.0,
     "words": False,
     "members": 1,
+    "pretrain_epochs": 0.0,
 }
 PROTECTIONS: dict[str, dict[str, Any]] = {
     "rare classes weighed": {"rare_class_power": 0.5},
@@ -59,7 +60,7 @@ PROTECTIONS: dict[str, dict[str, Any]] = {
     "reworded copies": {"augment_share": 0.5},
     "joined headlines": {"joined_share": 0.2},
     "words beside": {"words": True},
-    "masked words first": {"pretrain_epochs": 2.0},
+    "masked words first": {"pretrain_epochs": 6.0},
     "ensemble, distilled": {"members": 3},
 }
 

@@ -322,6 +322,7 @@ class ModelVersionAdmin(ModelAdmin):  # type: ignore[misc]
             path("", view(pages.versions_page), name="console_modelversion_changelist"),
             path("card.txt", view(pages.card_part), name="console_modelversion_card"),
             path("try/", view(pages.try_part), name="console_modelversion_try"),
+            path("why/", view(pages.why_part), name="console_modelversion_why"),
             path("<str:what>/act/", view(pages.act), name="console_modelversion_act"),
         ]
 

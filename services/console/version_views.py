@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST
 
-from services.console import versions
+from services.console import versions, why
 from services.console.models import AuditEntry, ModelVersion
 from services.console.storage import storage
 from services.errors import InvalidInput, NotAllowed, SuiteError
@@ -117,6 +117,22 @@ def try_part(request: HttpRequest) -> HttpResponse:
     except SuiteError as error:
         context["problem"] = error.detail
     return render(request, "console/parts/tried.html", context)
+
+
+@require_POST
+@never_cache
+def why_part(request: HttpRequest) -> HttpResponse:
+    """Which words of a tried text made the answer; one more answer for each word is asked for."""
+    task, text = request.POST.get("task", ""), request.POST.get("text", "").strip()
+    company = request.POST.get("company", "").strip()
+    context: dict[str, Any] = {}
+    try:
+        if not text or len(text) > MOST_TRIED_CHARS:
+            raise InvalidInput(_("Write a text of at most %(n)d characters.") % {"n": MOST_TRIED_CHARS})
+        context["why"] = why.explain(get_engine(), task, text, company or None, TRIED_WITHIN_S)
+    except SuiteError as error:
+        context["problem"] = error.detail
+    return render(request, "console/parts/why.html", context)
 
 
 def _told(entry: AuditEntry) -> str:

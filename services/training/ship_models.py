@@ -70,7 +70,7 @@ MODELS = {
             test_share=0.1,
             validation_share=0.08,
             parameters={
-                "members": 1,
+                "pretrain_epochs": 12.0,
                 "epochs": 5.0,
                 "learning_rate": 3e-4,
                 "layer_decay": 0.9,

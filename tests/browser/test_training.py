@@ -157,7 +157,7 @@ def answered_by(page: Page, version: str) -> str:
     page.locator("#try-text").fill(SENTENCE)
     page.get_by_role("button", name="Ask the live model").click()
     expect(page.locator("[data-answered-by]")).to_have_text(re.compile(f"^{version}\\b"), timeout=SLOW_MS)
-    expect(page.locator("#tried form")).to_have_count(0)  # it is not asked again: this one is live
+    expect(page.locator("[data-again]")).to_have_count(0)  # it is not asked again: this one is live
     return str(page.locator("[data-answer] dt").first.text_content())
 
 
@@ -166,6 +166,8 @@ def test_a_person_trains_promotes_sees_the_answer_change_and_rolls_back(enter: E
     page = enter(f"{VERSIONS}?task=sentiment", before=REMEMBER_POINTS)
     poor = str(page.locator(".tr-live code").text_content())
     assert answered_by(page, poor) == "neutral"
+    page.get_by_role("button", name="Why?").click()
+    expect(page.locator("[data-why]")).to_have_text(SENTENCE, timeout=SLOW_MS)
 
     start_run(page)
     gate = page.locator(".tr-verdict")

@@ -16,7 +16,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from services.console import tasks, training_runs, training_words, versions
+from services.console import tasks, training_runs, training_words, versions, why
 from services.console.datasets import row_of
 from services.console.models import AuditEntry, Dataset, DatasetRow, TrainingRun, TrainingSchedule
 from services.console.storage import storage
@@ -24,6 +24,7 @@ from services.errors import Conflict, InvalidInput
 from services.registry.store import ModelStore
 from services.training import drift, verdict
 from services.training.dataset import Example
+from services.training.explaining import Explanation, Token
 from services.training.order import Order
 from services.training.recipes import RECIPES
 from tests.console.training import REPORT, make_dataset
@@ -361,6 +362,26 @@ def test_the_live_model_can_be_asked_and_its_version_is_said(rosa: Client, engin
     assert f">{engine.version}<" in page
     assert page.index(scores.labels[int(scores.probs[0].argmax())]) < page.index(engine.version)
     assert "at most 2000 characters" in rosa.post(url("modelversion_try"), {"task": "s"}).content.decode()
+
+
+def test_the_words_that_made_an_answer_are_shown(rosa: Client) -> None:
+    given = {"task": "sentiment", "text": "Profit <b>rises</b> sharply", "company": ""}
+    page = rosa.post(url("modelversion_why"), given).content.decode()
+    assert "data-why" in page
+    assert "&lt;b&gt;rises&lt;/b&gt;" in page
+    assert "at most 2000 characters" in rosa.post(url("modelversion_why"), {"task": "s"}).content.decode()
+    long = {"task": "sentiment", "text": "up " * 500}
+    assert "400 words" in rosa.post(url("modelversion_why"), long).content.decode()
+
+
+def test_a_word_has_the_colour_of_its_side_and_the_depth_of_its_weight() -> None:
+    found = Explanation((Token(0, 6, 0.4), Token(7, 12, -0.09), Token(14, 16, 0.001)), 0.0)
+    words = why.shaded("Profit rises  up.", found)
+    assert [(one.word, one.gap, one.speaks, one.shade) for one in words] == [
+        ("Profit", " ", "for", 5),
+        ("rises", "  ", "against", 1),
+        ("up", ".", "", 0),
+    ]
 
 
 def test_while_a_process_exchanges_its_model_the_page_asks_again_and_gives_up_in_the_end(

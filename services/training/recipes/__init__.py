@@ -248,7 +248,7 @@ RECIPES: dict[str, RecipeInfo] = {
                 _p(
                     "pretrain_epochs",
                     "float",
-                    0.0,
+                    6.0,
                     0,
                     50,
                     "Epochs of masked-language modelling on the texts first.",
@@ -256,7 +256,7 @@ RECIPES: dict[str, RecipeInfo] = {
                 _p(
                     "members",
                     "int",
-                    4,
+                    1,
                     1,
                     10,
                     "Runs on parts of the rows whose answers are taught to one model.",

@@ -175,6 +175,7 @@ def test_a_tuned_head_learns_towards_a_company_and_is_served(base: Path, tmp_pat
             [*rows[:8], *CHECKED],
             base=base,
             members=2,
+            pretrain_epochs=1,
             distil_epochs=6,
             epochs=4,
             learning_rate=3e-3,

@@ -51,7 +51,8 @@ def test_both_sets_are_used_and_named_and_test_files_are_not_opened(
     write(tmp_path / "data" / "twitter" / "train.csv", [e for e in headlines(200) if e.entity is None])
     write(tmp_path / "data" / "sentfin" / "train.csv", [e for e in headlines(200, seed=1) if e.entity])
     (tmp_path / "data" / "twitter" / "test.csv").mkdir()
-    small = {"members": 2, "epochs": 1.0, "distil_epochs": 1.0, "frozen_layers": 1, "lora_rank": 4}
+    small = {"members": 2, "epochs": 1.0, "distil_epochs": 1.0, "pretrain_epochs": 0.5}
+    small |= {"frozen_layers": 1, "lora_rank": 4}
     model = MODELS["sentiment"]
     order = replace(model.order, parameters=small, test_share=0.2)
     monkeypatch.setitem(MODELS, "sentiment", replace(model, order=order))
