@@ -67,10 +67,10 @@ MODELS = {
         Order(
             task="sentiment",
             recipe="tuned_head",
-            test_share=0.1,
-            validation_share=0.08,
+            test_share=0.05,
+            validation_share=0.04,
             parameters={
-                "pretrain_epochs": 12.0,
+                "pretrain_epochs": 10.0,
                 "epochs": 5.0,
                 "learning_rate": 3e-4,
                 "layer_decay": 0.9,
