@@ -24,6 +24,7 @@ MOST_POINTS = 5000
 STAGES = {
     "prepare": lambda: _("getting the examples ready"),
     "split": lambda: _("splitting the examples"),
+    "search": lambda: _("trying settings"),
     "train": lambda: _("training"),
     "calibrate": lambda: _("calibrating"),
     "evaluate": lambda: _("evaluating"),
@@ -39,7 +40,7 @@ def start_page(request: HttpRequest) -> HttpResponse:
         raise PermissionDenied
     like = TrainingRun.objects.filter(pk=_number(request.GET.get("like"))).first()
     given: dict[str, Any] = {"split": "stratified", "test_share": 0.15, "validation_share": 0.1, "seed": 0}
-    given |= {"least_gain": 0.0, "class_margin": 0.03}
+    given |= {"least_gain": 0.0, "class_margin": 0.03, "trials": 0}
     chosen = [d.pk for d in like.datasets.all()] if like else [_number(request.GET.get("dataset"))]
     if like:
         given |= training_orders.as_form(like.order)

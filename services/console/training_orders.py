@@ -18,6 +18,7 @@ from services.training.order import Order
 
 SPLITS = ("stratified", "time", "group")
 FEWEST_ROWS = 10
+MOST_TRIALS = 200
 
 
 def recipes() -> Mapping[str, Any]:
@@ -30,8 +31,8 @@ def recipes() -> Mapping[str, Any]:
 def plan(given: Mapping[str, Any], datasets: Sequence[Dataset]) -> Order:
     """The order that a form's values ask for. Raises InvalidInput with the `field` that is wrong.
 
-    `given` has task, recipe, base, split, seed, test_share, validation_share, least_gain, class_margin (texts
-    or numbers), shuffle_labels (bool), and `parameter-NAME` for parameters that differ from their default.
+    `given` has task, recipe, base, split, seed, trials, test_share, validation_share, least_gain,
+    class_margin (texts or numbers), shuffle_labels (bool), and `parameter-NAME` for what is no default.
     """
     known = recipes()
     recipe = known.get(str(given.get("recipe", "")))
@@ -59,6 +60,7 @@ def plan(given: Mapping[str, Any], datasets: Sequence[Dataset]) -> Order:
         seed=round(_number(given, "seed", 0, 0, 2**31 - 1)),
         least_gain=_number(given, "least_gain", 0.0, 0.0, 1.0),
         class_margin=_number(given, "class_margin", 0.03, 0.0, 1.0),
+        trials=round(_number(given, "trials", 0, 0, MOST_TRIALS)),
         shuffle_labels=bool(given.get("shuffle_labels")),
         languages=tuple(languages),
     )
@@ -129,7 +131,7 @@ def _number(given: Mapping[str, Any], field: str, default: float, least: float, 
     told = given.get(field)
     if told is None or str(told).strip() == "":
         return default
-    value = _as_number(told, field, whole=field == "seed")
+    value = _as_number(told, field, whole=field in {"seed", "trials"})
     _require_between(value, least, most, field)
     return value
 

@@ -1,6 +1,7 @@
 """★ From labelled examples to a model version: read this file to know what a training run does.
 
-examples -> split -> recipe -> judge (live version, baseline, gate) -> lineage and card -> registry.
+examples -> split -> search, if asked for -> recipe -> judge (live version, baseline, gate) -> lineage, card
+-> registry.
 Each call is one room. The version is in the store when the run ends; it serves when somebody promotes it.
 """
 
@@ -30,6 +31,7 @@ from services.training.order import NamedSet, Order, Outcome, Watch
 from services.training.recipes import RECIPES, Job, RecipeInfo, whole
 from services.training.recipes.version_files import version_name
 from services.training.splitting import Parts, split
+from services.training.tuning import settle
 
 LEAST_ROWS = 10
 
@@ -65,7 +67,6 @@ def train(
     settings = load(InferenceSettings)
     engine = LocalEngine(settings, store=store)
     try:
-        watch.stage("train")
         job = Job(
             task=order.task,
             train=tuple(learned),
@@ -79,6 +80,10 @@ def train(
             settings=load(TrainingSettings),
             engine=engine,
         )
+        if order.trials:
+            watch.stage("search")
+            job = replace(job, parameters=settle(recipe, job, order.trials, watch))
+        watch.stage("train")
         made = recipe.fit(job, watch)
         watch.stage("evaluate")
         case = Case(
@@ -156,7 +161,7 @@ def register(
         base_version=judged.base_version,
         data=tuple(DataSource(s.name, s.licence, len(s.examples), fingerprint(s.examples)) for s in sets),
         recipe=order.recipe,
-        parameters={**job.parameters, "shuffle_labels": order.shuffle_labels},
+        parameters={**job.parameters, "shuffle_labels": order.shuffle_labels, "trials": order.trials},
         metrics=judged.metrics,
         intervals=judged.intervals,
         seed=order.seed,

@@ -38,7 +38,8 @@ class Order:
 
     `parameters` are the recipe's own; those left out have its defaults. `test_share` and
     `validation_share` are shares of all examples, 0 to 1. `least_gain` and `class_margin` are the gate's,
-    as differences of the metric. `shuffle_labels` makes a control run, which the gate must refuse.
+    as differences of the metric. `shuffle_labels` makes a control run, which the gate must refuse. `trials`
+    is how many settings are tried on the validation part first; the best is then trained.
     """
 
     task: str
@@ -53,13 +54,14 @@ class Order:
     class_margin: float = 0.03
     shuffle_labels: bool = False
     languages: tuple[str, ...] = ("en",)
+    trials: int = 0
 
 
 class Watch(Protocol):
     """Where a run tells how it goes. Called from the run's own thread, a few times a second at most."""
 
     def stage(self, name: str) -> None:
-        """What begins now: split, train, calibrate, evaluate, baseline, gate, register."""
+        """What begins now: split, search, train, calibrate, evaluate, baseline, gate, register."""
         ...
 
     def progress(self, done: int, total: int) -> None:

@@ -211,10 +211,13 @@ def test_a_run_is_started_with_its_settings_and_a_wrong_one_is_told_at_its_field
     assert 'id="wrong-parameter-strength"' in page
     assert 'value="-1"' in page
     assert 'value="5"' in page
+    answer = rosa.post(url("trainingrun_add"), given | {"trials": "201"})
+    assert 'id="wrong-trials"' in answer.content.decode()
     assert TrainingRun.objects.count() == 0
     with django_capture_on_commit_callbacks(execute=True):
         answer = rosa.post(
-            url("trainingrun_add"), given | {"parameter-strength": "0.5", "shuffle_labels": "on"}
+            url("trainingrun_add"),
+            given | {"parameter-strength": "0.5", "shuffle_labels": "on", "trials": "7"},
         )
     run = TrainingRun.objects.get()
     assert answer["Location"] == url("trainingrun_change", run.pk)
@@ -223,6 +226,7 @@ def test_a_run_is_started_with_its_settings_and_a_wrong_one_is_told_at_its_field
         5,
         True,
     )
+    assert run.order["trials"] == 7
     assert nudges == [("services.console.tasks.perform_run", run.pk)]
     again = text_of(rosa, url("trainingrun_add") + f"?like={run.pk}")
     assert 'value="0.5"' in again

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -79,6 +80,18 @@ def test_a_run_says_what_it_does_and_leaves_a_version_with_its_lineage(
     assert "Headlines" in (store.open("mood", made.version) / "README.md").read_text()
     assert set(made.report) >= {"per_class", "confusion", "reliability", "baseline", "robustness", "gate"}
     json.dumps(dict(made.report), allow_nan=False)
+
+
+def test_settings_are_searched_first_and_the_best_is_trained(
+    encoder: Path, store: ModelStore, tmp_path: Path
+) -> None:
+    watch = Remembering()
+    made = run(replace(HEAD, trials=3), headlines(200), store, tmp_path / "run", watch)
+    assert watch.stages[:3] == ["split", "search", "train"]
+    told = next(line for line in watch.lines if line.startswith("Best of 3"))
+    record = store.lineage("mood", made.version)
+    assert f"strength {record.parameters['strength']:.3g}" in told
+    assert record.parameters["trials"] == 3
 
 
 def test_the_same_order_makes_the_same_version(encoder: Path, store: ModelStore, tmp_path: Path) -> None:
