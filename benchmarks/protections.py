@@ -102,7 +102,8 @@ def run(
     plain, found = None, {}
     for name, more in {"plain": {}, **chosen}.items():
         started = time.perf_counter()
-        probs = fitted(learned, judged, {**PLAIN, **more, "epochs": epochs}, seed, engine)
+        pace = {"epochs": epochs, "distil_epochs": epochs}
+        probs = fitted(learned, judged, {**PLAIN, **more, **pace}, seed, engine)
         plain = probs if plain is None else plain
         told = evaluate(probs, truth, LABELS)
         verdict = gate.judge(probs, plain, truth, LABELS, seed=seed)
