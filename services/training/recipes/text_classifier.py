@@ -28,6 +28,7 @@ from services.training.recipes.text_head import calibrate
 
 Floats = NDArray[np.float32]
 _LORA_TARGETS = "all-linear"
+_HEADS = ["classifier", "score"]
 
 
 def fit(job: Job, watch: Watch) -> Path:
@@ -89,7 +90,13 @@ def with_lora(model: Any, kind: str, rank: int, alpha: float) -> Any:
     """The model with LoRA matrices at every linear layer (Hu et al., 2021); the rest is fixed."""
     from peft import LoraConfig, get_peft_model
 
-    config = LoraConfig(task_type=kind, r=rank, lora_alpha=alpha, target_modules=_LORA_TARGETS)  # type: ignore[arg-type]
+    config = LoraConfig(
+        task_type=kind,  # type: ignore[arg-type]
+        r=rank,
+        lora_alpha=alpha,
+        target_modules=_LORA_TARGETS,
+        exclude_modules=_HEADS if kind.endswith("_CLS") else None,  # kept whole
+    )
     return get_peft_model(model, config)
 
 

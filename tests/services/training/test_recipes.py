@@ -196,7 +196,8 @@ def test_a_tuned_head_learns_towards_a_company_and_is_served(base: Path, tmp_pat
     assert list(told.probs.argmax(1)) == [told.labels.index("good"), told.labels.index("bad")]
 
 
-def test_a_tagger_learns_names_and_is_served(base: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("method", ["full", "lora"])
+def test_a_tagger_learns_names_and_is_served(base: Path, tmp_path: Path, method: str) -> None:
     rows = [
         Example(f"{start}{name} {end}", spans=(Span(len(start), len(start) + len(name), "company"),))
         for name in ("Acme", "Borealis")
@@ -210,9 +211,9 @@ def test_a_tagger_learns_names_and_is_served(base: Path, tmp_path: Path) -> None
             rows,
             rows[:6],
             base=base,
-            method="full",
+            method=method,
             epochs=10,
-            learning_rate=5e-3,
+            learning_rate={"full": 5e-3, "lora": 2e-2}[method],
             batch_size=8,
         ),
         Remembering(),
