@@ -71,6 +71,7 @@ MODELS = {
             validation_share=0.04,
             parameters={
                 "pretrain_epochs": 10.0,
+                "joined_share": 0.6,
                 "epochs": 5.0,
                 "learning_rate": 3e-4,
                 "layer_decay": 0.9,

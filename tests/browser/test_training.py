@@ -145,6 +145,8 @@ def enter(live: Studio, visit: Visit) -> Enter:
 def start_run(page: Page, *, control: bool = False) -> None:
     """Fill in the form and see the run begin."""
     page.goto(f"{RUNS}add/")
+    page.get_by_role("checkbox", name="Few").uncheck()
+    page.get_by_role("checkbox", name="Headlines").check()
     page.locator("#task").fill("sentiment")
     if control:
         page.get_by_label("Control run").check()

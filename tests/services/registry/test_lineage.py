@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -45,16 +46,23 @@ def test_what_was_written_is_read_back_from_the_store(tmp_path: Path) -> None:
     assert store.lineage(TASK, "v7") == whole()
 
 
-def test_the_shipped_version_is_told_from_its_manifest(tmp_path: Path) -> None:
+def test_the_shipped_version_says_where_it_comes_from(tmp_path: Path) -> None:
     store = local_store(tmp_path)
     store.add("sentiment", "shipped", SHIPPED / "sentiment")
     found = store.lineage("sentiment", "shipped")
     assert found.labels == ("negative", "neutral", "positive")
-    assert found.recipe == "text_head"
+    assert found.recipe == "tuned_head"
     assert all(source.licence and source.rows for source in found.data)
-    assert found.trained_at == ""
+    assert found.trained_at
     assert found == lineage.read(SHIPPED / "sentiment")
     assert store.open("sentiment", "shipped").is_dir()
+
+
+def test_a_version_without_a_lineage_is_told_from_its_manifest(tmp_path: Path) -> None:
+    shutil.copytree(SHIPPED / "sentiment", tmp_path / "old", ignore=shutil.ignore_patterns(lineage.LINEAGE))
+    found = lineage.read(tmp_path / "old")
+    assert (found.labels, found.recipe) == (("negative", "neutral", "positive"), "tuned_head")
+    assert found.trained_at == ""
 
 
 def test_a_folder_that_says_nothing_is_told_from_its_config(tmp_path: Path) -> None:
