@@ -31,9 +31,10 @@ BEYOND = """[...document.querySelectorAll(".tr-page *")]
     .map((e) => e.outerHTML.slice(0, 80))"""
 """What reaches beyond a narrow screen, scrolled regions left out."""
 REMEMBER_POINTS = """
-    new MutationObserver((seen) => {
-        const counts = seen.map(({ target }) => target.dataset.points);
-        sessionStorage.counts = [sessionStorage.counts, ...counts].filter(Boolean).join(" ");
+    new MutationObserver(() => {
+        const drawn = [...document.querySelectorAll("[data-points]")];
+        const points = drawn.reduce((n, { dataset }) => n + Number(dataset.points), 0);
+        sessionStorage.counts = [sessionStorage.counts, points].filter(Boolean).join(" ");
     }).observe(document, { subtree: true, attributeFilter: ["data-points"] });
 """
 """How many points the curves of a page had, from its first drawing on."""
