@@ -14,7 +14,7 @@ import argparse
 import json
 import tempfile
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,20 +78,20 @@ def main() -> None:
     chosen = {name: PROTECTIONS[name] for name in args.only.split(",") if name in PROTECTIONS}
     engine = build_engine(load(InferenceSettings))
     try:
-        metrics = run(args.data, chosen, args.epochs, args.seed, engine)
+        for metrics in run(args.data, chosen, args.epochs, args.seed, engine):
+            if args.json:  # after each line: a run that is broken off leaves what it had
+                args.json.parent.mkdir(parents=True, exist_ok=True)
+                args.json.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
     except SuiteError as error:
         raise SystemExit(error.detail) from error
     finally:
         engine.close()
-    if args.json:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
 
 
 def run(
     data: Path, chosen: Mapping[str, Mapping[str, Any]], epochs: float, seed: int, engine: Engine
-) -> dict[str, Any]:
-    """The figures, printed line by line as they come."""
+) -> Iterator[dict[str, Any]]:
+    """The figures so far, after each line, which is printed as it comes."""
     rows = read_csv(data / "train.csv", LABELS)
     out = held_out([row.text for row in rows], JUDGED, seed)
     judged = [row for row, held in zip(rows, out, strict=True) if held]
@@ -122,13 +122,13 @@ def run(
             f"{line['seconds']:9.0f}",
             flush=True,
         )
-    flat = {
-        f"{name.replace(' ', '_')}_{key}": value
-        for name, line in found.items()
-        for key, value in line.items()
-    }
-    told_of = {"rows": len(judged), "learned": len(learned), "epochs": epochs, "seed": seed}
-    return {**flat, **told_of, **conditions(load(InferenceSettings).inference_threads or cores())}
+        flat = {
+            f"{name.replace(' ', '_')}_{key}": value
+            for name, line in found.items()
+            for key, value in line.items()
+        }
+        told_of = {"rows": len(judged), "learned": len(learned), "epochs": epochs, "seed": seed}
+        yield {**flat, **told_of, **conditions(load(InferenceSettings).inference_threads or cores())}
 
 
 def fitted(

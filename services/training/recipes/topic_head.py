@@ -1,15 +1,14 @@
 """The topic head: texts that have several topics or none, as news does.
 
-Kernel ridge regression over encoder vectors (of the text and of its title) and words, one column a topic,
-and beside it a linear machine on the words. A score becomes a yes at a border of each topic's own, set where
-left-out examples give the best micro F1; a topic too rare to set one gets the border of all. The encoder
-stays as it is.
+Kernel ridge regression over encoder vectors (of the text and of its title) and words, one column a topic. A
+score becomes a yes at a border of each topic's own, set where left-out examples give the best micro F1; a
+topic too rare to set one gets the border of all. The encoder stays as it is.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,11 +16,10 @@ from numpy.typing import NDArray
 
 from services.errors import InvalidInput
 from services.inference.grams import GramSpace, count
-from services.inference.kernel_head import KernelHead, joined, wordings
+from services.inference.kernel_head import joined, wordings
 from services.inference.topic_scores import TopicHead, probabilities
 from services.inference.values import Vectors
 from services.training.recipes.kernel_ridge import Material, Setting, choose, grid, head_of, solve, spread
-from services.training.recipes.margins import draw
 
 Floats = NDArray[np.float32]
 Embed = Callable[[list[str]], Vectors]
@@ -33,8 +31,7 @@ _SWEEPS = 3
 
 @dataclass(frozen=True, slots=True)
 class TopicHeadRecipe:
-    """Parameters. Of `sharpness`, `word_share` and `noise` every combination is tried; `line_share` is
-    how much of the score the straight lines may have (one value: none are drawn).
+    """Parameters. Of `sharpness`, `word_share` and `noise` every combination is tried.
 
     `title_weight` is how often more the words of a title count, 0 reads no titles; `border_caution` is how
     many examples' worth of the common border a topic's own starts from. `most_tried` examples choose the
@@ -45,7 +42,6 @@ class TopicHeadRecipe:
     sharpness: tuple[float, ...] = (0.5, 1.0, 2.0)
     word_share: tuple[float, ...] = (0.5, 1.0, 2.0)
     noise: tuple[float, ...] = (0.2, 0.5)
-    line_share: tuple[float, ...] = (0.0, 0.2, 0.4, 0.6)
     title_weight: int = 2
     border_caution: float = 20.0
     most_tried: int = 1200
@@ -100,36 +96,11 @@ def fit(
     setting = choose(examples.some(some), settings, recipe.space, _miss, going_on)
     going_on()
     solved = solve(examples, setting, recipe.space)
+    borders = _own_borders(solved.left_out, wanted > 0, recipe.border_caution)
+    heat = _heat(solved.left_out - borders, wanted)
     kernel = head_of(examples, solved, setting, recipe.space, recipe.title_weight)
-    kernel, left_out = _with_lines(kernel, solved.left_out, examples, recipe, seed, going_on)
-    borders = _own_borders(left_out, wanted > 0, recipe.border_caution)
-    heat = _heat(left_out - borders, wanted)
     head = TopicHead(names, kernel, borders, heat)
-    return FittedTopics(head, setting, probabilities(left_out, borders, heat), kept)
-
-
-def _with_lines(
-    kernel: KernelHead,
-    left_out: Floats,
-    examples: Material,
-    recipe: TopicHeadRecipe,
-    seed: int,
-    going_on: Callable[[], None],
-) -> tuple[KernelHead, Floats]:
-    """The kernel and its left-out scores, with as much of the straight lines as left-out examples ask for."""
-    if len(recipe.line_share) < 2:
-        return kernel, left_out
-    lines = draw(examples, recipe.space, seed, going_on)
-    mixed = [(1 - share) * left_out + share * lines.left_out for share in recipe.line_share]
-    best = int(np.argmin([_miss(scores, examples.wanted) for scores in mixed]))
-    share = recipe.line_share[best]
-    with_lines = replace(
-        kernel,
-        votes=(1 - share) * kernel.votes,
-        word_votes=(1 - share) * kernel.word_votes + share * lines.weights[kernel.columns],
-        bias=(1 - share) * kernel.bias + share * lines.bias,
-    )
-    return with_lines, mixed[best]
+    return FittedTopics(head, setting, probabilities(solved.left_out, borders, heat), kept)
 
 
 def micro_f1(said: NDArray[np.bool_], truth: NDArray[np.bool_]) -> float:
