@@ -93,7 +93,7 @@ def with_lora(model: Any, kind: str, rank: int, alpha: float) -> Any:
     config = LoraConfig(
         task_type=kind,  # type: ignore[arg-type]
         r=rank,
-        lora_alpha=alpha,
+        lora_alpha=alpha,  # type: ignore[arg-type]
         target_modules=_LORA_TARGETS,
         exclude_modules=_HEADS if kind.endswith("_CLS") else None,  # kept whole
     )
