@@ -33,7 +33,8 @@ from typing import Any
 import httpx
 
 from benchmarks.callers import CountingEngine, Crowd, Known, learn_vectors
-from benchmarks.embed import SHORT_WORDS, conditions, passage
+from benchmarks.command import conditions, cores, write
+from benchmarks.embed import SHORT_WORDS, passage
 from benchmarks.serve import clients
 from benchmarks.serve_load import Job, Outcome
 from services.inference.conf import InferenceSettings
@@ -143,14 +144,12 @@ def main() -> None:
     with redirect_stdout(StringIO()):  # Ray prints the last words of a node that dies
         metrics = measure(args.seconds, args.rounds)
     show(metrics)
-    if args.json:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    write(args.json, metrics)
 
 
 def measure(seconds: float, rounds: int) -> dict[str, Any]:
     """The metrics, and under what conditions they were taken."""
-    cores = len(os.sched_getaffinity(0))
+    threads = cores()
     nodes = Nodes(workers=2)
     try:
         nodes.deploy(2)
@@ -168,8 +167,8 @@ def measure(seconds: float, rounds: int) -> dict[str, Any]:
         "deadline_s": DEADLINE_S,
         "seconds": seconds,
         "rounds": rounds,
-        "load_per_core": round(os.getloadavg()[0] / cores, 2),
-        **conditions(cores),
+        "load_per_core": round(os.getloadavg()[0] / threads, 2),
+        **conditions(threads),
     }
 
 

@@ -14,17 +14,13 @@ long 3.0, every cosine between the two sides at least .999.
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
-import platform
 import random
 import re
 import statistics
-import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, datetime
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -32,6 +28,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.command import arguments, conditions, cores, write
 from services import logs
 from services.inference.conf import InferenceSettings
 from services.inference.encoder_files import EncoderFiles, find_encoder
@@ -69,18 +66,13 @@ WORDS = _LIST.split()
 
 def main() -> None:
     """Parse, measure, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--data", type=Path, help="a folder that may hold texts.txt")
-    parser.add_argument("--json", type=Path, help="write the metrics here")
-    parser.add_argument("--seed", type=int, default=0)
+    parser = arguments(__doc__, "a folder that may hold texts.txt", required=False)
     parser.add_argument("--rounds", type=int, default=7, help="turns of each side (default 7)")
     args = parser.parse_args()
     logs.configure("WARNING", "console")
     metrics = measure(args.data, args.seed, args.rounds)
     show(metrics)
-    if args.json:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    write(args.json, metrics)
 
 
 def measure(
@@ -91,7 +83,7 @@ def measure(
     rng = random.Random(seed)
     short = [passage(words, rng.randint(*SHORT_WORDS), rng) for _ in range(n_short)]
     long = [passage(words, rng.randint(*LONG_WORDS), rng) for _ in range(n_long)]
-    threads = len(os.sched_getaffinity(0))
+    threads = cores()
     engine = LocalEngine(InferenceSettings(inference_threads=threads, inference_device="cpu"))
     peer = sentence_transformers_encode(threads)
     try:
@@ -205,20 +197,6 @@ def passage(words: Iterator[str] | None, count: int, rng: random.Random) -> str:
     if words is None:
         return " ".join(rng.choice(WORDS) for _ in range(count))
     return " ".join(next(words) for _ in range(count))
-
-
-def conditions(threads: int) -> dict[str, Any]:
-    """Machine, date and commit, so that a figure can be read later."""
-    cpuinfo = Path("/proc/cpuinfo").read_text(encoding="utf-8") if Path("/proc/cpuinfo").exists() else ""
-    model = re.search(r"model name\s*:\s*(.+)", cpuinfo)
-    git = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
-    return {
-        "cpu": model.group(1).strip() if model else platform.processor(),
-        "amx_bf16": "amx_bf16" in cpuinfo,
-        "cores": threads,
-        "date": datetime.now(UTC).date().isoformat(),
-        "commit": git.stdout.strip(),
-    }
 
 
 def show(metrics: dict[str, Any]) -> None:

@@ -14,7 +14,6 @@ as missed.
 
 from __future__ import annotations
 
-import argparse
 import json
 import random
 from collections import defaultdict
@@ -26,10 +25,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from services.conf import load
-from services.inference.conf import InferenceSettings
+from benchmarks.command import arguments, serving_engine, write
 from services.inference.engine import Engine
-from services.inference.local import build_engine
 from services.inference.values import Priority, Vectors
 from services.search.fitting import fit_on_variants
 from services.search.fusion import rrf
@@ -217,20 +214,13 @@ def table(
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Recall of the right FAQ entry.")
-    parser.add_argument("--data", type=Path, required=True, help="folder with faqs.jsonl and queries.jsonl")
-    parser.add_argument("--json", type=Path, help="write the metrics there")
-    parser.add_argument("--seed", type=int, default=0)
+    parser = arguments("Recall of the right FAQ entry.", "folder with faqs.jsonl and queries.jsonl")
     parser.add_argument("--variants", type=int, default=0, help="queries of each entry that become variants")
     args = parser.parse_args()
-    engine = build_engine(load(InferenceSettings))
-    try:
+    with serving_engine() as engine:
         metrics, lines = run(args.data, args.seed, args.variants, engine)
-    finally:
-        engine.close()
     print("\n".join(lines))
-    if args.json:
-        args.json.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    write(args.json, metrics)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,6 @@ At the end both have to answer, and the threads and sockets of the callers have 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import signal
 import socket
@@ -28,7 +27,7 @@ from typing import Any
 import httpx
 
 from benchmarks.callers import GRACE_S, CountingEngine, Crowd, learn
-from benchmarks.embed import conditions
+from benchmarks.command import conditions, cores, write
 from services.inference.conf import InferenceSettings
 from services.inference.local import LocalEngine
 from services.logs import configure
@@ -123,16 +122,14 @@ def main() -> None:
     configure("ERROR", "console")
     metrics = measure(args.seconds, args.callers, args.faults, args.seed)
     show(metrics)
-    if args.json:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    write(args.json, metrics)
     broken = sum(metrics[key] for key in ("wrong", "untyped", "late", "hanging"))
     sys.exit(1 if broken or not metrics["both_answer_again"] else 0)
 
 
 def measure(seconds: float, callers: int, faults: float, seed: int) -> dict[str, Any]:
     """The metrics, and under what conditions they were taken."""
-    cores = len(os.sched_getaffinity(0))
+    threads = cores()
     calm = LocalEngine(InferenceSettings(inference_threads=1, inference_cache_mib=0, inference_device="cpu"))
     try:
         known = learn(calm, seed=seed)
@@ -180,8 +177,8 @@ def measure(seconds: float, callers: int, faults: float, seed: int) -> dict[str,
         "faults": faults,
         "seconds": seconds,
         "seed": seed,
-        "load_per_core": round(os.getloadavg()[0] / cores, 2),
-        **conditions(cores),
+        "load_per_core": round(os.getloadavg()[0] / threads, 2),
+        **conditions(threads),
     }
 
 

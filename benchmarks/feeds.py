@@ -9,14 +9,14 @@ is raised is a crash. Floor: crashed = 0.
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+
+from benchmarks.command import arguments, write
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -25,20 +25,14 @@ TYPES = {".json": "application/feed+json"}
 
 def main() -> None:
     """Parse, count, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--json", type=Path, help="write the metrics here")
-    parser.add_argument("--seed", type=int, default=0)
-    args = parser.parse_args()
+    args = arguments(__doc__).parse_args()
     import django
 
     django.setup()
     metrics = measure(args.data, np.random.default_rng(args.seed))
     for name, value in metrics.items():
         print(f"{name:<24} {value}")
-    if args.json:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    write(args.json, metrics)
 
 
 def measure(folder: Path, rng: np.random.Generator) -> dict[str, int]:

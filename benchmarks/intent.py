@@ -14,9 +14,6 @@ same rows; their score for outside is one less the highest probability.
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -27,14 +24,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.embed import conditions
+from benchmarks.command import arguments, conditions, engine_threads, serving_engine, write
 from benchmarks.intent_data import Parts, Rows, drawn, read
-from services import logs
-from services.conf import load
-from services.errors import SuiteError
-from services.inference.conf import InferenceSettings
 from services.inference.engine import Engine
-from services.inference.local import build_engine
 from services.inference.open_set import OUTSIDE, predict
 from services.inference.values import Priority, Vectors
 from services.training.evaluation import calibration_error
@@ -63,25 +55,16 @@ class Answer:
 
 def main() -> None:
     """Parse, measure, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="a folder with train.csv and test.csv")
+    parser = arguments(
+        __doc__, "a folder with train.csv and test.csv", "draws examples and the labels kept away"
+    )
     parser.add_argument("--shots", type=int, default=0, help="learn from this many examples of each label")
     parser.add_argument("--draws", type=int, default=DRAWS, help="with --shots: how many draws are averaged")
-    parser.add_argument("--json", type=Path, help="write the metrics here")
-    parser.add_argument("--seed", type=int, default=0, help="draws examples and the labels kept away")
     args = parser.parse_args()
-    logs.configure("WARNING", "console")
-    engine = build_engine(load(InferenceSettings))
-    try:
+    with serving_engine() as engine:
         metrics, lines = run(args.data, args.shots, args.draws, args.seed, engine)
-    except SuiteError as error:
-        raise SystemExit(error.detail) from error
-    finally:
-        engine.close()
     print("\n".join(lines))
-    if args.json:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    write(args.json, metrics)
 
 
 def run(data: Path, shots: int, draws: int, seed: int, engine: Engine) -> tuple[dict[str, Any], list[str]]:
@@ -111,8 +94,7 @@ def run(data: Path, shots: int, draws: int, seed: int, engine: Engine) -> tuple[
     ):
         metrics |= {f"{short}_{key}": value for key, value in rows[name].items() if key in _COMPARED}
     metrics |= {"seed": seed, "seconds": round(time.perf_counter() - started, 1)}
-    threads = load(InferenceSettings).inference_threads or len(os.sched_getaffinity(0))
-    return {**metrics, **conditions(threads)}, table(rows, metrics)
+    return {**metrics, **conditions(engine_threads())}, table(rows, metrics)
 
 
 _COMPARED = ("accuracy", "oos_auroc", "oos_recall_at_5_frr")

@@ -11,8 +11,6 @@ own luck, of about the width of the interval, is in every figure.
 from __future__ import annotations
 
 import argparse
-import json
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,24 +19,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.embed import conditions
-from benchmarks.sentiment import cores
+from benchmarks.command import arguments, conditions, engine_threads, serving_engine, write
+from benchmarks.sentiment import fitted
 from sentiment_monitor.scoring import LABELS, score
-from services import logs
-from services.conf import load
-from services.errors import SuiteError
-from services.inference.conf import InferenceSettings
 from services.inference.engine import Engine
-from services.inference.local import build_engine
 from services.training import gate
-from services.training.conf import TrainingSettings
 from services.training.dataset import Example, read_csv
 from services.training.evaluation import evaluate
-from services.training.order import Silent
-from services.training.recipes import RECIPES, Job, whole
 from services.training.splitting import held_out
 
-RECIPE = "tuned_head"
 JUDGED, STEERS = 0.2, 0.1
 """Shares of train.csv that are judged on, and of the rest that calibrate."""
 PLAIN: dict[str, Any] = {
@@ -61,35 +50,34 @@ PROTECTIONS: dict[str, dict[str, Any]] = {
     "joined headlines": {"joined_share": 0.2},
     "words beside": {"words": True},
     "masked words first": {"pretrain_epochs": 6.0},
-    "ensemble, distilled": {"members": 3},
+    "ensemble distilled": {"members": 3},
 }
 
 
 def main() -> None:
     """Parse, fit, judge, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="a folder with train.csv")
-    parser.add_argument("--only", default=",".join(PROTECTIONS), help="protections, comma-separated")
+    parser = arguments(__doc__, "a folder with train.csv", "which rows are held out, and the weights' start")
+    parser.add_argument(
+        "--only", type=chosen, default=",".join(PROTECTIONS), help="protections, comma-separated"
+    )
     parser.add_argument("--epochs", type=float, default=3.0, help="how often each row is seen")
-    parser.add_argument("--json", type=Path, help="write the metrics here")
-    parser.add_argument("--seed", type=int, default=0, help="which rows are held out, and the weights' start")
     args = parser.parse_args()
-    logs.configure("WARNING", "console")
-    chosen = {name: PROTECTIONS[name] for name in args.only.split(",") if name in PROTECTIONS}
-    engine = build_engine(load(InferenceSettings))
-    try:
-        for metrics in run(args.data, chosen, args.epochs, args.seed, engine):
-            if args.json:  # after each line: a run that is broken off leaves what it had
-                args.json.parent.mkdir(parents=True, exist_ok=True)
-                args.json.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
-    except SuiteError as error:
-        raise SystemExit(error.detail) from error
-    finally:
-        engine.close()
+    with serving_engine() as engine:
+        for metrics in run(args.data, args.only, args.epochs, args.seed, engine):
+            write(args.json, metrics)  # after each line: a run that is broken off leaves what it had
+
+
+def chosen(names: str) -> dict[str, dict[str, Any]]:
+    """The protections of these names. Raises ArgumentTypeError, with those there are, for any other name."""
+    asked = [name.strip() for name in names.split(",") if name.strip()]
+    for name in asked:
+        if name not in PROTECTIONS:
+            raise argparse.ArgumentTypeError(f"{name!r} is none of: {', '.join(PROTECTIONS)}")
+    return {name: PROTECTIONS[name] for name in asked}
 
 
 def run(
-    data: Path, chosen: Mapping[str, Mapping[str, Any]], epochs: float, seed: int, engine: Engine
+    data: Path, protections: Mapping[str, Mapping[str, Any]], epochs: float, seed: int, engine: Engine
 ) -> Iterator[dict[str, Any]]:
     """The figures so far, after each line, which is printed as it comes."""
     rows = read_csv(data / "train.csv", LABELS)
@@ -100,10 +88,10 @@ def run(
     print(f"{len(learned)} rows to learn from, {len(judged)} to judge on, {epochs:g} epochs")
     print(f"{'':24}{'macro_f1':>10}{'gain':>9}{'95 % interval':>20}{'ece':>8}{'seconds':>9}", flush=True)
     plain, found = None, {}
-    for name, more in {"plain": {}, **chosen}.items():
+    for name, more in {"plain": {}, **protections}.items():
         started = time.perf_counter()
         pace = {"epochs": epochs, "distil_epochs": epochs}
-        probs = fitted(learned, judged, {**PLAIN, **more, **pace}, seed, engine)
+        probs = answers(learned, judged, {**PLAIN, **more, **pace}, seed, engine)
         plain = probs if plain is None else plain
         told = evaluate(probs, truth, LABELS)
         verdict = gate.judge(probs, plain, truth, LABELS, seed=seed)
@@ -128,39 +116,20 @@ def run(
             for key, value in line.items()
         }
         told_of = {"rows": len(judged), "learned": len(learned), "epochs": epochs, "seed": seed}
-        yield {**flat, **told_of, **conditions(load(InferenceSettings).inference_threads or cores())}
+        yield {**flat, **told_of, **conditions(engine_threads())}
 
 
-def fitted(
+def answers(
     learned: Sequence[Example],
     judged: Sequence[Example],
     parameters: Mapping[str, Any],
     seed: int,
     engine: Engine,
 ) -> NDArray[np.float32]:
-    """What the recipe with these parameters says of the held-out rows, served as any version is."""
+    """What the recipe with these parameters says of the held-out rows."""
     steers = held_out([row.text for row in learned], STEERS, seed + 1)
-    settings = load(InferenceSettings)
-    with tempfile.TemporaryDirectory() as folder:
-        job = Job(
-            task="sentiment",
-            train=tuple(row for row, out in zip(learned, steers, strict=True) if not out),
-            validation=tuple(row for row, out in zip(learned, steers, strict=True) if out),
-            labels=LABELS,
-            languages=("en",),
-            parameters=whole(RECIPES[RECIPE], parameters),
-            base=settings.encoder,
-            seed=seed,
-            folder=Path(folder),
-            settings=load(TrainingSettings),
-            engine=engine,
-        )
-        made = RECIPES[RECIPE].fit(job, Silent())
-        with_it = build_engine(settings.model_copy(update={"task_models": f"sentiment={made}"}))
-        try:
-            return score([(row.text, row.entity) for row in judged], with_it).probs
-        finally:
-            with_it.close()
+    with fitted(learned, steers, parameters, seed, engine) as with_it:
+        return score([(row.text, row.entity) for row in judged], with_it).probs
 
 
 if __name__ == "__main__":

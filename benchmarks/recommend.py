@@ -14,9 +14,7 @@ Intervals: 95 %, bootstrap over users. Floors on Amazon Industrial: HR@10 .158, 
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -27,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks import recommend_baselines as baselines
-from benchmarks.embed import conditions
+from benchmarks.command import arguments, conditions, cores, serving_engine, write
 from recommender.blending import FitSettings, learn_blend
 from recommender.candidates import (
     BoughtTogether,
@@ -43,10 +41,7 @@ from recommender.covisitation import CoVisitation, History
 from recommender.profiles import Event, Profile, ProfileSettings, fold
 from recommender.ranking import Blend
 from recommender.words import WordIndex
-from services import logs
-from services.inference.conf import InferenceSettings
 from services.inference.engine import Engine
-from services.inference.local import build_engine
 from services.inference.values import Priority
 
 Floats = NDArray[np.float32]
@@ -76,21 +71,11 @@ class Data:
 
 def main() -> None:
     """Parse, measure, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--json", type=Path, help="write the metrics here")
-    parser.add_argument("--seed", type=int, default=0)
-    args = parser.parse_args()
-    logs.configure("WARNING", "console")
-    engine = build_engine(InferenceSettings())
-    try:
+    args = arguments(__doc__).parse_args()
+    with serving_engine() as engine:
         metrics = measure(read(args.data), engine, args.seed)
-    finally:
-        engine.close()
     show(metrics)
-    if args.json:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    write(args.json, metrics)
 
 
 def read(folder: Path) -> Data:
@@ -154,7 +139,7 @@ def measure(data: Data, engine: Engine, seed: int) -> dict[str, Any]:
         "cold_bias": round(blend.cold_bias, 3),
         "fit": dict(blend.facts or {}),
         "seed": seed,
-        **conditions(len(os.sched_getaffinity(0))),
+        **conditions(cores()),
     }
 
 

@@ -11,23 +11,20 @@ Rows whose text has companies with different labels are also counted apart.
 
 from __future__ import annotations
 
-import argparse
-import json
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.embed import conditions
+from benchmarks.command import arguments, conditions, engine_threads, serving_engine, write
 from sentiment_monitor.scoring import LABELS, live_model, score
-from services import logs
 from services.conf import load
-from services.errors import SuiteError
 from services.inference.conf import InferenceSettings
 from services.inference.engine import Engine
 from services.inference.local import build_engine
@@ -53,24 +50,15 @@ REFERENCE = """Published or measured elsewhere, on the parts named:
 
 def main() -> None:
     """Parse, measure, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="a folder with test.csv [and train.csv]")
+    parser = arguments(
+        __doc__, "a folder with test.csv [and train.csv]", "which rows of train.csv the recipe holds out"
+    )
     parser.add_argument("--train", action="store_true", help="fit the product's recipe on train.csv first")
-    parser.add_argument("--json", type=Path, help="write the metrics here")
-    parser.add_argument("--seed", type=int, default=0, help="which rows of train.csv the recipe holds out")
     args = parser.parse_args()
-    logs.configure("WARNING", "console")
-    engine = build_engine(load(InferenceSettings))
-    try:
+    with serving_engine() as engine:
         metrics, lines = run(args.data, args.train, args.seed, engine)
-    except SuiteError as error:
-        raise SystemExit(error.detail) from error
-    finally:
-        engine.close()
     print("\n".join(lines))
-    if args.json:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    write(args.json, metrics)
 
 
 def run(data: Path, train: bool, seed: int, engine: Engine) -> tuple[dict[str, Any], list[str]]:
@@ -105,9 +93,7 @@ def run(data: Path, train: bool, seed: int, engine: Engine) -> tuple[dict[str, A
     if learned:
         metrics["tfidf_macro_f1"] = rows["TF-IDF + logistic regression"]["macro_f1"]
         metrics["tfidf_accuracy"] = rows["TF-IDF + logistic regression"]["accuracy"]
-    return {**metrics, **conditions(load(InferenceSettings).inference_threads or cores())}, table(
-        rows, metrics
-    )
+    return {**metrics, **conditions(engine_threads())}, table(rows, metrics)
 
 
 def served(test: Sequence[Example], engine: Engine) -> tuple[Floats, float]:
@@ -123,16 +109,29 @@ def recipe(
     learned: Sequence[Example], test: Sequence[Example], engine: Engine, seed: int
 ) -> tuple[Floats, float]:
     """What the recipe fitted on train.csv alone says, served as any version is, and rows a second."""
-    held = held_out([example.text for example in learned], HELD_OUT, seed)
+    steers = held_out([example.text for example in learned], HELD_OUT, seed)
+    with fitted(learned, steers, {}, seed, engine) as with_it:
+        return served(test, with_it)
+
+
+@contextmanager
+def fitted(
+    learned: Sequence[Example],
+    steers: NDArray[np.bool_],
+    parameters: Mapping[str, Any],
+    seed: int,
+    engine: Engine,
+) -> Iterator[Engine]:
+    """The recipe fitted on these rows, served as any version is; those marked in `steers` steer it."""
     settings = load(InferenceSettings)
     with tempfile.TemporaryDirectory() as folder:
         job = Job(
             task="sentiment",
-            train=tuple(e for e, out in zip(learned, held, strict=True) if not out),
-            validation=tuple(e for e, out in zip(learned, held, strict=True) if out),
+            train=tuple(e for e, out in zip(learned, steers, strict=True) if not out),
+            validation=tuple(e for e, out in zip(learned, steers, strict=True) if out),
             labels=LABELS,
             languages=("en",),
-            parameters=whole(RECIPES[RECIPE], {}),
+            parameters=whole(RECIPES[RECIPE], parameters),
             base=settings.encoder,
             seed=seed,
             folder=Path(folder),
@@ -142,7 +141,7 @@ def recipe(
         made = RECIPES[RECIPE].fit(job, Silent())
         with_it = build_engine(settings.model_copy(update={"task_models": f"sentiment={made}"}))
         try:
-            return served(test, with_it)
+            yield with_it
         finally:
             with_it.close()
 
@@ -194,13 +193,6 @@ def table(rows: dict[str, dict[str, float]], metrics: dict[str, Any]) -> list[st
         lines.append(f"{name:34}" + "".join(cells))
     lines += ["", f"{metrics['rows_per_s']} rows a second ({metrics['model']})", "", REFERENCE]
     return lines
-
-
-def cores() -> int:
-    """Cores this process may use."""
-    import os
-
-    return len(os.sched_getaffinity(0))
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ every setting. Before that, both sides embed the same 64 texts, and the least co
 
 from __future__ import annotations
 
-import argparse
 import base64
 import json
 import os
@@ -39,7 +38,8 @@ import httpx
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.embed import SHORT_WORDS, conditions, passage
+from benchmarks.command import arguments, conditions, cores, write
+from benchmarks.embed import SHORT_WORDS, passage
 from benchmarks.serve_load import Job, Outcome
 
 SETTINGS = {"c1": (1, 1), "c16": (16, 1), "c64": (64, 1), "bulk": (2, 256)}
@@ -63,12 +63,9 @@ class Side:
 
 def main() -> None:
     """Parse, measure, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--data", type=Path, help="a folder that may hold texts.txt")
+    parser = arguments(__doc__, "a folder that may hold texts.txt", required=False)
     parser.add_argument("--peer-url", help="an OpenAI-compatible server to compare with")
     parser.add_argument("--url", help="a running server of ours (default: start one)")
-    parser.add_argument("--json", type=Path, help="write the metrics here")
-    parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--seconds", type=float, default=5.0, help="length of a round (default 5)")
     parser.add_argument("--rounds", type=int, default=3, help="turns of each side (default 3)")
     args = parser.parse_args()
@@ -78,9 +75,7 @@ def main() -> None:
         sides = [find("trefoil", url), *peer]
         metrics = measure(sides, texts, args.seconds, args.rounds) | {"seed": args.seed}
     show(metrics)
-    if args.json:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    write(args.json, metrics)
 
 
 def corpus(data: Path | None, seed: int) -> list[str]:
@@ -177,7 +172,7 @@ def vectors(side: Side, texts: Sequence[str], encoding: str) -> NDArray[np.float
 
 def measure(sides: Sequence[Side], texts: Sequence[str], seconds: float, rounds: int) -> dict[str, Any]:
     """The metrics, and under what conditions they were taken. `sides`: ours, then perhaps the peer."""
-    cores = len(os.sched_getaffinity(0))
+    threads = cores()
     ours, shown = sides[0], texts[:COMPARED]
     vecs = vectors(ours, shown, "float")
     others = [vectors(ours, shown, "base64"), *(vectors(peer, shown, "float") for peer in sides[1:])]
@@ -207,8 +202,8 @@ def measure(sides: Sequence[Side], texts: Sequence[str], seconds: float, rounds:
         "model": ours.model,
         "seconds": seconds,
         "rounds": rounds,
-        "load_per_core": round(os.getloadavg()[0] / cores, 2),
-        **conditions(cores),
+        "load_per_core": round(os.getloadavg()[0] / threads, 2),
+        **conditions(threads),
     }
 
 

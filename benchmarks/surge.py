@@ -14,13 +14,11 @@ A surge counts as found if an alarm is raised within its 24 hours; an alarm befo
 
 from __future__ import annotations
 
-import argparse
-import json
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
+from benchmarks.command import arguments, write
 from benchmarks.surge_news import (
     NEGATIVE,
     SURGE_H,
@@ -207,18 +205,15 @@ def run(seed: int, per: str, of: str, entities: int, calibrate: bool) -> dict[st
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Recall, delay and false alarms of the surge detector.")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", type=Path, help="write the metrics there")
-    parser.add_argument("--data", type=Path, help="ignored: the news is simulated")
+    about = "Recall, delay and false alarms of the surge detector."
+    parser = arguments(about, "ignored: the news is simulated", required=False)
     parser.add_argument("--per", choices=("hour", "day"), default="hour", help="unit of the base rates")
     parser.add_argument("--of", choices=("negative", "all"), default="negative", help="what they count")
     parser.add_argument("--entities", type=int, default=60, help="companies at each base rate")
     parser.add_argument("--calibrate", action="store_true", help="print the budget's p-values")
     args = parser.parse_args()
     metrics = run(args.seed, args.per, args.of, args.entities, args.calibrate)
-    if args.json:
-        args.json.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    write(args.json, metrics)
 
 
 if __name__ == "__main__":

@@ -11,9 +11,7 @@ label, and the same with the frozen encoder's vectors beside the words.
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,15 +21,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.embed import conditions
+from benchmarks.command import arguments, conditions, engine_threads, serving_engine, write
 from benchmarks.intent import Embed, remembered
-from services import logs
-from services.conf import load
-from services.errors import InvalidInput, SuiteError
-from services.inference.conf import InferenceSettings
+from services.errors import InvalidInput
 from services.inference.engine import Engine
 from services.inference.kernel_head import wordings
-from services.inference.local import build_engine
 from services.inference.topic_scores import predict
 from services.training.recipes.topic_head import FittedTopics, fit, micro_f1
 
@@ -51,23 +45,13 @@ class Story:
 
 def main() -> None:
     """Parse, measure, print, write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="a folder with train.jsonl and test.jsonl")
-    parser.add_argument("--json", type=Path, help="write the metrics here")
-    parser.add_argument("--seed", type=int, default=0, help="draws the examples that choose the setting")
-    args = parser.parse_args()
-    logs.configure("WARNING", "console")
-    engine = build_engine(load(InferenceSettings))
-    try:
+    args = arguments(
+        __doc__, "a folder with train.jsonl and test.jsonl", "draws the examples that choose the setting"
+    ).parse_args()
+    with serving_engine() as engine:
         metrics, lines = run(args.data, args.seed, engine)
-    except SuiteError as error:
-        raise SystemExit(error.detail) from error
-    finally:
-        engine.close()
     print("\n".join(lines))
-    if args.json:
-        args.json.parent.mkdir(parents=True, exist_ok=True)
-        args.json.write_text(json.dumps(metrics, indent=2) + "\n", encoding="utf-8")
+    write(args.json, metrics)
 
 
 def run(data: Path, seed: int, engine: Engine) -> tuple[dict[str, Any], list[str]]:
@@ -88,8 +72,7 @@ def run(data: Path, seed: int, engine: Engine) -> tuple[dict[str, Any], list[str
     for short, name in (("tfidf", TFIDF), ("frozen", STACKED)):
         metrics |= {f"{short}_{key}": rows[name][key] for key in ("micro_f1", "macro_f1")}
     metrics |= {"seed": seed, "seconds": round(time.perf_counter() - started, 1)}
-    threads = load(InferenceSettings).inference_threads or len(os.sched_getaffinity(0))
-    return {**metrics, **conditions(threads)}, table(rows, metrics)
+    return {**metrics, **conditions(engine_threads())}, table(rows, metrics)
 
 
 def read(path: Path) -> tuple[Story, ...]:

@@ -14,7 +14,6 @@ Mentions swing more than news does: there is no floor for these figures.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import json
 from collections.abc import Callable
@@ -23,6 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.command import arguments, write
 from benchmarks.surge import watch
 from sentiment_monitor.baseline import DAY_H, Floats, History, SurgeSettings
 
@@ -84,11 +84,8 @@ def measure(series: dict[str, History], windows: dict[str, Spans], detect: Detec
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Volume surges in real mention counts.")
-    parser.add_argument("--data", type=Path, required=True, help="folder of NAME.csv and windows.json")
-    parser.add_argument("--seed", type=int, default=0, help="unused: nothing is random")
-    parser.add_argument("--json", type=Path, help="write the metrics there")
-    args = parser.parse_args()
+    about = "Volume surges in real mention counts."
+    args = arguments(about, "folder of NAME.csv and windows.json", "unused: nothing is random").parse_args()
     spans = json.loads((args.data / "windows.json").read_text(encoding="utf-8"))
     windows = {name: [(_hours(a), _hours(b)) for a, b in pairs] for name, pairs in spans.items()}
     series = {path.stem: hours_of(path) for path in sorted(args.data.glob("*.csv"))}
@@ -100,10 +97,8 @@ def main() -> None:
             f"{name:24}{m['precision']:10.2f}{m['recall']:8.2f}"
             f"{m['median_delay_min']:6.0f} min{m['alarms']:8.0f}"
         )
-    if args.json:
-        ours = results["this detector"]
-        kept = {key: ours[key] for key in ("precision", "recall", "median_delay_min")}
-        args.json.write_text(json.dumps(kept, indent=2) + "\n", encoding="utf-8")
+    ours = results["this detector"]
+    write(args.json, {key: ours[key] for key in ("precision", "recall", "median_delay_min")})
 
 
 PEERS: dict[str, Detector] = {"this detector": detector, "mean + 3 sd": mean3sd}

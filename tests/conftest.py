@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.utils import translation
 
 from services.inference.engine import set_engine
 from services.inference.fake import FakeEngine
@@ -33,6 +34,13 @@ def files(tmp_path: Path, settings: object) -> Iterator[Path]:
     storage.cache_clear()
     yield tmp_path / "files"
     storage.cache_clear()
+
+
+@pytest.fixture(autouse=True)
+def language() -> Iterator[None]:
+    """A request answered in another language leaves it behind in the thread: the next test begins anew."""
+    yield
+    translation.deactivate()
 
 
 @pytest.fixture(scope="session")

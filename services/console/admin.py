@@ -22,6 +22,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 
 from services.console import api_keys, training_admin, views
 from services.console.models import ApiKey, EngineProcess
+from services.console.permissions import OnlyShown
 
 __all__ = ["ApiKeyAdmin", "EngineProcessAdmin", "GroupAdmin", "UserAdmin", "training_admin"]
 
@@ -93,7 +94,7 @@ class ApiKeyAdmin(ModelAdmin):  # type: ignore[misc]
 
 
 @admin.register(EngineProcess)
-class EngineProcessAdmin(ModelAdmin):  # type: ignore[misc]
+class EngineProcessAdmin(OnlyShown, ModelAdmin):  # type: ignore[misc]
     """Models → Serving: in the place of a list, the page of what the engines do. Nothing is edited."""
 
     def get_urls(self) -> list[URLPattern]:
@@ -101,16 +102,3 @@ class EngineProcessAdmin(ModelAdmin):  # type: ignore[misc]
             path("", views.serving_page, name="console_engineprocess_changelist"),
             path("numbers.json", views.serving_json, name="console_engineprocess_numbers"),
         ]
-
-    def has_view_permission(self, request: HttpRequest, obj: EngineProcess | None = None) -> bool:
-        """As the other pages of the console: whoever may sign in."""
-        return True
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: EngineProcess | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: EngineProcess | None = None) -> bool:
-        return False

@@ -32,6 +32,7 @@ from services.console.models import (
     TrainingRun,
     TrainingSchedule,
 )
+from services.console.permissions import OnlyShown
 from services.errors import SuiteError
 
 
@@ -313,7 +314,7 @@ class TrainingScheduleAdmin(ModelAdmin):  # type: ignore[misc]
 
 
 @admin.register(ModelVersion)
-class ModelVersionAdmin(ModelAdmin):  # type: ignore[misc]
+class ModelVersionAdmin(OnlyShown, ModelAdmin):  # type: ignore[misc]
     """Models → Versions: in the place of a list, the page of each task's versions."""
 
     def get_urls(self) -> list[URLPattern]:
@@ -326,38 +327,12 @@ class ModelVersionAdmin(ModelAdmin):  # type: ignore[misc]
             path("<str:what>/act/", view(pages.act), name="console_modelversion_act"),
         ]
 
-    def has_view_permission(self, request: HttpRequest, obj: ModelVersion | None = None) -> bool:
-        """As the other pages of the console: whoever may sign in."""
-        return True
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: ModelVersion | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: ModelVersion | None = None) -> bool:
-        return False
-
 
 @admin.register(AuditEntry)
-class AuditEntryAdmin(ModelAdmin):  # type: ignore[misc]
+class AuditEntryAdmin(OnlyShown, ModelAdmin):  # type: ignore[misc]
     """Settings → Audit log: read, never changed."""
 
     list_display = ["at", "who", "act", "task", "before", "after", "reason"]
     list_filter = ["act", "task", "who"]
     search_fields = ["who", "task", "before", "after", "reason"]
     date_hierarchy = "at"
-
-    def has_view_permission(self, request: HttpRequest, obj: AuditEntry | None = None) -> bool:
-        """As the other pages of the console: whoever may sign in."""
-        return True
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: AuditEntry | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: AuditEntry | None = None) -> bool:
-        return False

@@ -351,6 +351,15 @@ def forget_checkpoints(folder: Path) -> None:
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)
 
 
+def leave_version(model: Any, tokenizer: Any, folder: Path) -> Path:
+    """The folder of the version: all of the model, and its tokenizer. The checkpoints are removed."""
+    out = folder / "version"
+    model.save_pretrained(out, safe_serialization=True)
+    tokenizer.save_pretrained(out)
+    forget_checkpoints(folder)
+    return out
+
+
 def _whole(path: Path) -> bool:
     """Whether the state, the weights and the optimizer can be opened; the state is written last."""
     import json

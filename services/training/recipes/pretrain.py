@@ -10,7 +10,7 @@ from services.errors import InvalidInput
 from services.training.order import Watch
 from services.training.recipes import Job
 from services.training.recipes.batches import base_folder, open_model, open_tokenizer
-from services.training.recipes.loop import Pace, forget_checkpoints, run_loop
+from services.training.recipes.loop import Pace, leave_version, run_loop
 from services.training.recipes.masking import Masked, masked_loss
 
 
@@ -41,8 +41,4 @@ def fit(job: Job, watch: Watch) -> Path:
         job.settings,
         loss_of=masked_loss,
     )
-    out = job.folder / "version"
-    model.save_pretrained(out, safe_serialization=True)
-    tokenizer.save_pretrained(out)
-    forget_checkpoints(job.folder)
-    return out
+    return leave_version(model, tokenizer, job.folder)

@@ -13,7 +13,7 @@ from services.training.dataset import Example
 from services.training.order import Watch
 from services.training.recipes import Job
 from services.training.recipes.batches import IGNORED, Padded, base_folder, open_model, open_tokenizer
-from services.training.recipes.loop import Pace, forget_checkpoints, run_loop
+from services.training.recipes.loop import Pace, leave_version, run_loop
 
 
 class Both:
@@ -55,11 +55,7 @@ def fit(job: Job, watch: Watch) -> Path:
         job.settings,
         loss_of=rewrite_loss,
     )
-    out = job.folder / "version"
-    model.save_pretrained(out, safe_serialization=True)
-    tokenizer.save_pretrained(out)
-    forget_checkpoints(job.folder)
-    return out
+    return leave_version(model, tokenizer, job.folder)
 
 
 def rows_of(examples: Sequence[Example], tokenizer: Any, max_tokens: int) -> list[dict[str, Any]]:

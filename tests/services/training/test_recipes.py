@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -34,6 +35,22 @@ def fell(curve: list[float], to: float = 1.0) -> bool:
     """Whether the last third of a curve is below that share of its first third."""
     third = max(1, len(curve) // 3)
     return sum(curve[-third:]) < to * sum(curve[:third])
+
+
+def learned(
+    recipe: str,
+    folder: Path,
+    rows: list[Example],
+    base: Path,
+    checked: int,
+    to: float = 1.0,
+    **parameters: Any,
+) -> Path:
+    """What the recipe makes of the rows, the first few of which check it; its loss fell to that share."""
+    watch = Remembering()
+    made = RECIPES[recipe].fit(job(recipe, folder, rows, rows[:checked], base=base, **parameters), watch)
+    assert fell(watch.curves["loss"], to)
+    return made
 
 
 def served(task: str, folder: Path, tmp_path: Path, **settings: str) -> LocalEngine:
@@ -237,23 +254,18 @@ PAIRS = [
 def test_an_encoder_is_tuned_and_can_be_named_as_encoder(
     base: Path, tmp_path: Path, matryoshka: bool
 ) -> None:
-    watch = Remembering()
-    made = RECIPES["embedder"].fit(
-        job(
-            "embedder",
-            tmp_path / "run",
-            PAIRS * 2,
-            PAIRS[:4],
-            base=base,
-            epochs=12,
-            learning_rate=2e-3,
-            batch_size=4,
-            mini_batch=2,
-            matryoshka=matryoshka,
-        ),
-        watch,
+    made = learned(
+        "embedder",
+        tmp_path / "run",
+        PAIRS * 2,
+        base,
+        checked=4,
+        epochs=12,
+        learning_rate=2e-3,
+        batch_size=4,
+        mini_batch=2,
+        matryoshka=matryoshka,
     )
-    assert fell(watch.curves["loss"])
     engine = LocalEngine(
         InferenceSettings(encoder=str(made), inference_runtime="torch", model_cache_dir=tmp_path)
     )
@@ -265,22 +277,17 @@ def test_an_encoder_is_tuned_and_can_be_named_as_encoder(
 
 def test_a_reranker_is_tuned_and_can_be_named_as_reranker(base: Path, tmp_path: Path) -> None:
     told = [replace(pair, negative="bank refund Acme raised") for pair in PAIRS]
-    watch = Remembering()
-    made = RECIPES["reranker"].fit(
-        job(
-            "reranker",
-            tmp_path / "run",
-            told,
-            told[:4],
-            base=base,
-            epochs=15,
-            learning_rate=2e-3,
-            batch_size=8,
-            negatives=1,
-        ),
-        watch,
+    made = learned(
+        "reranker",
+        tmp_path / "run",
+        told,
+        base,
+        checked=4,
+        epochs=15,
+        learning_rate=2e-3,
+        batch_size=8,
+        negatives=1,
     )
-    assert fell(watch.curves["loss"])
     settings = InferenceSettings(
         encoder=str(base), reranker=str(made), inference_runtime="torch", model_cache_dir=tmp_path
     )
@@ -297,22 +304,18 @@ async def test_a_generator_learns_the_answers_of_dialogues(tmp_path: Path) -> No
         Example("", messages=(("user", question), ("assistant", LINES[at])))
         for at, question in enumerate(("When?", "Returns?", "Invoice?"))
     ] * 6
-    watch = Remembering()
-    made = RECIPES["generator"].fit(
-        job(
-            "generator",
-            tmp_path / "run",
-            talks,
-            talks[:3],
-            base=tiny,
-            epochs=25,
-            learning_rate=2e-2,
-            batch_size=6,
-            lora_rank=16,
-        ),
-        watch,
+    made = learned(
+        "generator",
+        tmp_path / "run",
+        talks,
+        tiny,
+        checked=3,
+        to=0.97,
+        epochs=25,
+        learning_rate=2e-2,
+        batch_size=6,
+        lora_rank=16,
     )
-    assert fell(watch.curves["loss"], 0.97)
     settings = InferenceSettings(generator=str(made), inference_runtime="torch", model_cache_dir=tmp_path)
     engine = LocalEngine(settings)
     try:
@@ -338,22 +341,18 @@ def test_only_the_answers_count_in_a_generators_loss(tmp_path: Path) -> None:
 
 def test_masked_words_are_learned_and_the_result_is_a_base(base: Path, tmp_path: Path) -> None:
     texts = [Example(text) for text in (*GOOD, *BAD)] * 10
-    watch = Remembering()
-    made = RECIPES["pretrain"].fit(
-        job(
-            "pretrain",
-            tmp_path / "run",
-            texts,
-            texts[:8],
-            base=base,
-            epochs=8,
-            learning_rate=3e-3,
-            batch_size=16,
-            mask_share=0.3,
-        ),
-        watch,
+    made = learned(
+        "pretrain",
+        tmp_path / "run",
+        texts,
+        base,
+        checked=8,
+        to=0.8,
+        epochs=8,
+        learning_rate=3e-3,
+        batch_size=16,
+        mask_share=0.3,
     )
-    assert fell(watch.curves["loss"], 0.8)
     again = RECIPES["text_classifier"].fit(
         job("text_classifier", tmp_path / "then", MOODS, CHECKED, base=made, epochs=1, batch_size=8),
         Remembering(),
@@ -364,14 +363,17 @@ def test_masked_words_are_learned_and_the_result_is_a_base(base: Path, tmp_path:
 def test_a_rewriter_learns_to_turn_texts_into_others(tmp_path: Path) -> None:
     tiny = make_rewriter(tmp_path / "tiny")
     rows = [Example(text, second=text.split()[0]) for text in (*GOOD, *BAD)] * 6
-    watch = Remembering()
-    made = RECIPES["seq2seq"].fit(
-        job(
-            "seq2seq", tmp_path / "run", rows, rows[:4], base=tiny, epochs=6, learning_rate=1e-2, batch_size=8
-        ),
-        watch,
+    made = learned(
+        "seq2seq",
+        tmp_path / "run",
+        rows,
+        tiny,
+        checked=4,
+        to=0.8,
+        epochs=6,
+        learning_rate=1e-2,
+        batch_size=8,
     )
-    assert fell(watch.curves["loss"], 0.8)
     assert (made / "model.safetensors").is_file()
 
 

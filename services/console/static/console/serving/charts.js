@@ -1,13 +1,18 @@
 // Four charts on one time axis: throughput, latency, queue, errors. Every value is five seconds.
 
-const HUES = ["texts", "p50", "p95", "p99", "queue", "errors", "axis", "grid"];
+const COLOURS = {
+  texts: "--cs-hue-1", p50: "--cs-hue-2", p95: "--cs-hue-3", p99: "--cs-hue-4",
+  queue: "--sv-queue", errors: "--cs-hue-5", axis: "--cs-axis", grid: "--cs-grid",
+};
 const SLOT_MS = 5000;
 const drawn = new Map();
 
 /** Draw the ten minutes, or bring what is drawn up to date. */
 export function drawCharts(page, line, words, show) {
   const style = getComputedStyle(page);
-  const look = Object.fromEntries(HUES.map((name) => [name, style.getPropertyValue(`--sv-${name}`).trim()]));
+  const look = Object.fromEntries(
+    Object.entries(COLOURS).map(([name, property]) => [name, style.getPropertyValue(property).trim()]),
+  );
   const charts = {
     texts: ["line", words.textsAxis, words.texts, [{ name: "texts_per_s", label: words.texts, hue: look.texts, filled: true }]],
     latency: ["line", words.latencyAxis, words.latency, [

@@ -104,7 +104,7 @@ function legend(list, datasets) {
 
 function colours(page) {
   const style = getComputedStyle(page);
-  const read = (name) => style.getPropertyValue(`--tr-${name}`).trim();
+  const read = (name) => style.getPropertyValue(`--cs-${name}`).trim();
   return { hues: [1, 2, 3, 4, 5].map((n) => read(`hue-${n}`)), axis: read("axis"), grid: read("grid") };
 }
 
