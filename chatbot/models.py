@@ -1,4 +1,4 @@
-"""Rows: knowledge (documents, passages, pieces) and conversations (events, turns).
+"""Rows: knowledge (documents, passages, pieces, versions), intents, and conversations (events, turns).
 
 Fields, constraints and small derived properties only; what happens to rows is in the rooms.
 Rows between stages are the queue: a document `queued`, a piece without `vec`, a knowledge base whose
@@ -21,6 +21,19 @@ class KnowledgeBase(models.Model):
     indexed_revision = models.PositiveIntegerField(_("indexed revision"), default=0)
     index_path = models.CharField(_("index"), max_length=200, blank=True)
     indexed_at = models.DateTimeField(_("indexed at"), null=True, blank=True)
+    live_version = models.ForeignKey(
+        "KnowledgeVersion", models.SET_NULL, null=True, blank=True, editable=False, related_name="+"
+    )
+    publishes_itself = models.BooleanField(
+        _("publish by itself"),
+        default=True,
+        help_text=_("A version that passes the gate goes live without being asked about."),
+    )
+    carefulness = models.FloatField(
+        _("how careful"),
+        default=0.5,
+        help_text=_("0 answers whenever it may be right, 1 only when it is nearly sure."),
+    )
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
 
     class Meta:
@@ -81,7 +94,8 @@ class Passage(models.Model):
     """One section of a document: what an answer quotes and links to.
 
     `blocks` is a list of {"kind": "paragraph"|"item"|"row", "start", "end", "cells"?}, offsets into
-    `text` in characters. `start`/`end` place the passage in the document's whole text.
+    `text` in characters. `start`/`end` place the passage in the document's whole text. A passage that its
+    document has no longer is `retired_at` and stays for the versions and the answers that hold it.
     """
 
     document = models.ForeignKey(
@@ -97,6 +111,8 @@ class Passage(models.Model):
     end = models.PositiveIntegerField(_("end"))
     language = models.CharField(_("language"), max_length=10, blank=True)
     content_hash = models.CharField(_("content hash"), max_length=64)
+    retired_at = models.DateTimeField(_("left out since"), null=True, blank=True, editable=False)
+    review_by = models.DateField(_("to be looked at by"), null=True, blank=True)
     updated_at = models.DateTimeField(_("updated at"), auto_now=True)
 
     class Meta:
@@ -138,6 +154,106 @@ class Piece(models.Model):
         return self.text[:80]
 
 
+class KnowledgeVersion(models.Model):
+    """One state of a knowledge base that can answer: its index, how it did on the cases, if it may serve.
+
+    `evaluation` holds the figures of this version and of the one that was live, and the gate's reasons;
+    `failing` the cases that the live one answers and this one does not.
+    """
+
+    class State(models.TextChoices):
+        DRAFT = "draft", _("Draft")
+        PUBLISHED = "published", _("Published")
+        BLOCKED = "blocked", _("Blocked")
+        RETIRED = "retired", _("Was live")
+
+    knowledge_base = models.ForeignKey(
+        KnowledgeBase, models.CASCADE, related_name="versions", verbose_name=_("knowledge base")
+    )
+    number = models.PositiveIntegerField(_("number"))
+    revision = models.PositiveIntegerField(_("revision"))
+    state = models.CharField(_("state"), max_length=10, choices=State, default=State.DRAFT)
+    index_path = models.CharField(_("index"), max_length=200)
+    passages_n = models.PositiveIntegerField(_("passages"), default=0)
+    evaluation = models.JSONField(_("evaluation"), default=dict, blank=True)
+    failing = models.JSONField(_("failing cases"), default=list, blank=True)
+    reason = models.TextField(_("reason"), blank=True)
+    created_at = models.DateTimeField(_("created at"))
+    published_at = models.DateTimeField(_("published at"), null=True, blank=True)
+    published_by = models.CharField(_("published by"), max_length=150, blank=True)
+
+    class Meta:
+        verbose_name = _("knowledge version")
+        verbose_name_plural = _("knowledge versions")
+        ordering = ["-number"]
+        constraints = [
+            models.UniqueConstraint(fields=["knowledge_base", "number"], name="knowledge_version_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.knowledge_base} v{self.number}"
+
+
+class EvaluationCase(models.Model):
+    """A question and the passage that answers it, or none: what a draft is judged on.
+
+    The passage is named by its document and heading, so that the case outlives a new upload.
+    """
+
+    class Origin(models.TextChoices):
+        HAND = "hand", _("By hand")
+        VARIANT = "variant", _("Question variant")
+        LINK = "link", _("An agent's link")
+
+    knowledge_base = models.ForeignKey(
+        KnowledgeBase, models.CASCADE, related_name="cases", verbose_name=_("knowledge base")
+    )
+    question = models.TextField(_("question"))
+    document = models.ForeignKey(Document, models.SET_NULL, null=True, blank=True, verbose_name=_("document"))
+    heading = models.CharField(_("heading"), max_length=400, blank=True)
+    answerable = models.BooleanField(_("can be answered"), default=True)
+    origin = models.CharField(_("from"), max_length=10, choices=Origin, default=Origin.HAND)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("evaluation case")
+        verbose_name_plural = _("evaluation cases")
+        ordering = ["pk"]
+        constraints = [
+            models.UniqueConstraint(fields=["knowledge_base", "question"], name="evaluation_question_once")
+        ]
+
+    def __str__(self) -> str:
+        return self.question[:80]
+
+
+class Intent(models.Model):
+    """What a visitor may want, in the operator's own examples, and what is done about it.
+
+    `template` is said with its slots filled ({order_number}); `slots` is a list of {"name", "kind",
+    "pattern"?, "ask", "ask_zh"?, "required"}; `action` is {"method", "url", "headers"?, "reply_path"?} or {}.
+    """
+
+    inbox = models.ForeignKey("Inbox", models.CASCADE, related_name="intents", verbose_name=_("inbox"))
+    name = models.SlugField(_("name"), max_length=60)
+    examples = models.JSONField(_("examples"), default=list, blank=True)
+    template = models.TextField(_("answer"), blank=True)
+    template_zh = models.TextField(_("answer in Chinese"), blank=True)
+    slots = models.JSONField(_("slots"), default=list, blank=True)
+    action = models.JSONField(_("action"), default=dict, blank=True)
+    enabled = models.BooleanField(_("in use"), default=True)
+    updated_at = models.DateTimeField(_("updated at"), auto_now=True)
+
+    class Meta:
+        verbose_name = _("intent")
+        verbose_name_plural = _("intents")
+        ordering = ["name"]
+        constraints = [models.UniqueConstraint(fields=["inbox", "name"], name="intent_name_once")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
 class Inbox(models.Model):
     """One place where visitors meet the assistant: a website's widget with its words and colour."""
 
@@ -177,6 +293,7 @@ class Conversation(models.Model):
     locale = models.CharField(_("language"), max_length=10, default="en")
     page_url = models.CharField(_("opened on"), max_length=500, blank=True)
     last_seq = models.PositiveIntegerField(_("events"), default=0)
+    form = models.JSONField(_("open form"), default=dict, blank=True, editable=False)
     created_at = models.DateTimeField(_("started at"), auto_now_add=True)
     last_event_at = models.DateTimeField(_("last event at"), null=True, blank=True)
 
@@ -226,6 +343,7 @@ class Turn(models.Model):
     attempts = models.PositiveSmallIntegerField(default=0)
     answered_at = models.DateTimeField(null=True, blank=True)
     outcome = models.CharField(max_length=20, blank=True)
+    partial = models.TextField(blank=True)
     trace = models.JSONField(default=dict, blank=True)
     model_version = models.CharField(max_length=120, blank=True)
     created_at = models.DateTimeField()
