@@ -1,7 +1,8 @@
-"""Ingest: a document's file becomes passages, passages become pieces, pieces become vectors, an index.
+"""Ingest: a document's file becomes passages, passages become pieces, pieces become vectors, a version.
 
 Each stage leaves rows that say what is still to do, so a worker killed anywhere loses nothing and any
-stage can run again. Only what changed is written: passages are matched by content hash.
+stage can run again. Only what changed is written: passages are matched by content hash. A passage that its
+document has no longer is left out of new versions and stays for those and for the answers that hold it.
 The model works with no transaction open.
 """
 
@@ -9,21 +10,20 @@ from __future__ import annotations
 
 import hashlib
 import re
-import tempfile
-import uuid
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from django.db import transaction
 from django.db.models import F, Q, QuerySet
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from chatbot import parsing
+from chatbot import converting, parsing, publishing
 from chatbot.models import Document, KnowledgeBase, Passage, Piece
-from services.errors import InvalidInput, SuiteError, TooLarge
+from services.errors import DeadlineExceeded, InvalidInput, SuiteError, TooLarge
 from services.inference.engine import Engine
 from services.inference.values import Priority
 from services.logs import get_logger
@@ -34,11 +34,8 @@ log = get_logger(__name__)
 
 Clock = Callable[[], datetime]
 BATCH = 64
-FAQ_TYPES = {"text/csv", "application/jsonl"}
 MAX_ATTEMPTS = 3
 READ_AT_DOOR_BYTES = 2**20
-FIT_UP_TO = 60_000
-"""Pieces up to which the views are weighed anew for each index, on the knowledge base's own variants."""
 
 
 def receive(
@@ -52,12 +49,12 @@ def receive(
 ) -> Document:
     """Keep an uploaded file and queue it; the same file name replaces the document of that name.
 
-    Without a `title` the file's name gives one; Markdown and HTML then take their first heading.
+    Without a `title` the file's name gives one, until the file is read and has one of its own.
 
-    Raises UnsupportedMediaType, TooLarge, InvalidInput (empty, binary) before anything is written.
+    Raises UnsupportedMediaType, TooLarge, InvalidInput (empty, binary, damaged) before anything is written.
     """
     filename = Path(filename).name[:200]
-    media_type = parsing.media_type_of(filename)
+    media_type = parsing.media_type_of(filename, data[: max_bytes + 1])
     if len(data) > max_bytes:
         raise TooLarge(
             _("The file has %(size).1f MiB; at most %(limit)d MiB are taken. Split it.")
@@ -67,7 +64,8 @@ def receive(
         )
     title = title or re.sub(r"[-_]+", " ", Path(filename).stem).strip().capitalize() or filename
     if len(data) <= READ_AT_DOOR_BYTES:  # what cannot be read is refused at once, where that is quick
-        parsing.read_sections(data, media_type, title)
+        with suppress(DeadlineExceeded):
+            parsing.read_sections(data, media_type, title, wall_s=converting.AT_DOOR_S)
     digest = hashlib.sha256(data).hexdigest()
     path = f"documents/{knowledge_base.pk}/{digest}"
     storage.write(path, data)
@@ -119,9 +117,13 @@ def ingest(document: Document, engine: Engine, storage: Storage, clock: Clock) -
         if document.attempts > MAX_ATTEMPTS:
             raise InvalidInput(_("Reading this file was broken off several times. Upload it again."))
         sections = parsing.read_sections(
-            storage.read(document.file_path), document.media_type, document.title
+            storage.read(document.file_path),
+            document.media_type,
+            document.title,
+            alive=lambda: _mine(document).update(claimed_at=clock()),
         )
-        write_passages(document, sections)
+        if not write_passages(document, sections, clock):
+            return False
         embed_pieces(document, engine, clock)
     except SuiteError as error:
         _fail(document, error.detail)
@@ -136,31 +138,39 @@ def ingest(document: Document, engine: Engine, storage: Storage, clock: Clock) -
     return True
 
 
-def write_passages(document: Document, sections: list[parsing.Section]) -> None:
-    """Make the document's passages those of the sections: kept where alike, written where new."""
-    wanted = list(_passages(document, sections))
+def write_passages(document: Document, sections: list[parsing.Section], clock: Clock = timezone.now) -> bool:
+    """Make the document's passages those of the sections: kept where alike, written where new, else retired.
+
+    False when the document was removed or uploaded anew meanwhile; nothing is written then.
+    """
+    wanted, faq = _passages(document, sections)
     with transaction.atomic():
+        if not _mine(document).select_for_update().first():
+            return False
         existing = {p.content_hash: p for p in document.passages.all()}
         hashes = {p.content_hash for p in wanted}
-        gone = [p.pk for digest, p in existing.items() if digest not in hashes]
-        Passage.objects.filter(pk__in=gone).delete()
+        gone = _retire(document.passages.exclude(content_hash__in=hashes), clock())
+        back = [p for p in existing.values() if p.retired_at and p.content_hash in hashes]
         kept = []
         for passage in wanted:
             if (old := existing.get(passage.content_hash)) is not None:
                 old.ordinal, old.start, old.end = passage.ordinal, passage.start, passage.end
-                old.anchor, old.language = passage.anchor, passage.language
+                old.anchor, old.language, old.blocks = passage.anchor, passage.language, passage.blocks
+                old.retired_at = None
                 kept.append(old)
-        Passage.objects.bulk_update(kept, ["ordinal", "start", "end", "anchor", "language"])
+        Passage.objects.bulk_update(
+            kept, ["ordinal", "start", "end", "anchor", "language", "blocks", "retired_at"]
+        )
         new = Passage.objects.bulk_create([p for p in wanted if p.content_hash not in existing])
-        is_faq = document.media_type in FAQ_TYPES
-        Piece.objects.bulk_create([piece for passage in new for piece in _pieces(passage, is_faq)])
-        first = sections[0]
-        head = first.title_path[0] if document.media_type in {"text/markdown", "text/html"} else ""
-        document.title = head[:200] or document.title
-        document.language = first.language
+        Piece.objects.bulk_create(
+            [piece for passage in [*new, *back] for piece in _pieces(passage, passage.content_hash in faq)]
+        )
+        document.title = parsing.document_title(sections, document.media_type)[:200] or document.title
+        document.language = sections[0].language
         document.save(update_fields=["title", "language"])
-        if gone or new:
+        if gone or new or back:
             _touch(document.knowledge_base_id)
+    return True
 
 
 def embed_pieces(document: Document, engine: Engine, clock: Clock) -> None:
@@ -184,12 +194,14 @@ def embed_pieces(document: Document, engine: Engine, clock: Clock) -> None:
         _touch(document.knowledge_base_id)
 
 
-def remove(document: Document) -> None:
-    """Delete a document with its passages; the index follows."""
+def remove(document: Document, now: datetime | None = None) -> None:
+    """Take a document out of use; the index follows. Answers that quote it still lead to its words."""
     with transaction.atomic():
-        knowledge_base_id = document.knowledge_base_id
-        document.delete()
-        _touch(knowledge_base_id)
+        Document.objects.filter(pk=document.pk).update(
+            state=Document.State.REMOVED, failure="", claimed_at=None
+        )
+        _retire(document.passages.all(), now or timezone.now())
+        _touch(document.knowledge_base_id)
 
 
 def retry(document: Document) -> None:
@@ -200,8 +212,8 @@ def retry(document: Document) -> None:
 
 
 def stale_indexes() -> list[int]:
-    """Knowledge bases whose index is behind their passages."""
-    return list(KnowledgeBase.objects.filter(revision__gt=F("indexed_revision")).values_list("pk", flat=True))
+    """Knowledge bases whose newest version is behind their passages."""
+    return publishing.behind()
 
 
 def more_to_read(knowledge_base_id: int) -> bool:
@@ -217,57 +229,18 @@ def unfinished() -> int:
 
 
 def build_index(knowledge_base: KnowledgeBase, engine: Engine, storage: Storage, now: datetime) -> bool:
-    """Build and publish the index of the embedded pieces; False when another worker was faster.
+    """Make a version of what is embedded, judge it, and publish it when it may be; see publishing.py.
 
-    The folder is written whole under a new name, then the row points to it: a reader has the old
-    index or the new one.
+    False when there is nothing new or another worker has it.
     """
-    from services.search.fitting import fit_on_variants
-    from services.search.hybrid import HybridIndex
-
-    revision = knowledge_base.revision
-    version = engine.encoder().version
-    pieces = list(
-        Piece.objects.filter(
-            passage__document__knowledge_base=knowledge_base, model_version=version, vec__isnull=False
-        ).values_list("pk", "passage_id", "kind", "text", "vec")
-    )
-    dim = engine.encoder().dim
-    vecs = np.frombuffer(b"".join(bytes(p[4] or b"") for p in pieces), dtype=np.float32).reshape(
-        len(pieces), dim
-    )
-    content: dict[str, Any] = {
-        "piece_ids": [p[0] for p in pieces],
-        "passage_ids": [p[1] for p in pieces],
-        "kinds": [p[2] for p in pieces],
-        "texts": [p[3] for p in pieces],
-        "vecs": vecs,
-    }
-    weights = fit_on_variants(**content) if len(pieces) <= FIT_UP_TO else None
-    index = HybridIndex.build(**content, encoder_version=version, weights=weights)
-    path = f"indexes/{knowledge_base.pk}/{revision}-{uuid.uuid4().hex[:8]}"
-    with tempfile.TemporaryDirectory() as folder:
-        index.save(Path(folder) / "index")
-        storage.put_folder(Path(folder) / "index", path)
-    old = knowledge_base.index_path
-    pointed = KnowledgeBase.objects.filter(pk=knowledge_base.pk, indexed_revision__lt=revision).update(
-        index_path=path, indexed_revision=revision, indexed_at=now
-    )
-    if pointed and old:
-        _forget_older(knowledge_base.pk, keep={path, old}, storage=storage)
-    log.info("index_built", knowledge_base=knowledge_base.pk, pieces=len(pieces), published=bool(pointed))
-    return bool(pointed)
+    return publishing.see_through(knowledge_base, engine, storage, lambda: now)
 
 
-def _forget_older(knowledge_base_id: int, keep: set[str], storage: Storage) -> None:
-    """Remove index folders nobody points to; the one before stays for readers that still hold it."""
-    for path in storage.folders(f"indexes/{knowledge_base_id}"):
-        if path not in keep:
-            storage.delete(path)
-
-
-def _passages(document: Document, sections: list[parsing.Section]) -> Iterator[Passage]:
+def _passages(document: Document, sections: list[parsing.Section]) -> tuple[list[Passage], set[str]]:
+    """The passages of the sections, and the content hashes of those that answer a question."""
     at = 0
+    made: list[Passage] = []
+    faq: set[str] = set()
     seen: set[str] = set()
     anchors: set[str] = set()
     for ordinal, section in enumerate(sections):
@@ -275,21 +248,25 @@ def _passages(document: Document, sections: list[parsing.Section]) -> Iterator[P
         digest = _digest(heading, section.text, *section.variants)
         if digest not in seen:  # the same words twice in a file are one passage
             seen.add(digest)
-            anchor = _anchor(section.title_path[-1], anchors)
-            yield Passage(
-                document=document,
-                ordinal=ordinal,
-                heading=heading,
-                anchor=anchor,
-                text=section.text,
-                blocks=[block.as_json() for block in section.blocks],
-                variants=list(section.variants),
-                start=at,
-                end=at + len(section.text),
-                language=section.language,
-                content_hash=digest,
+            if section.is_faq:
+                faq.add(digest)
+            made.append(
+                Passage(
+                    document=document,
+                    ordinal=ordinal,
+                    heading=heading,
+                    anchor=_anchor(section.title_path[-1], anchors),
+                    text=section.text,
+                    blocks=[block.as_json() for block in section.blocks],
+                    variants=list(section.variants),
+                    start=at,
+                    end=at + len(section.text),
+                    language=section.language,
+                    content_hash=digest,
+                )
             )
         at += len(section.text) + 2
+    return made, faq
 
 
 def _pieces(passage: Passage, is_faq: bool) -> Iterator[Piece]:
@@ -297,6 +274,13 @@ def _pieces(passage: Passage, is_faq: bool) -> Iterator[Piece]:
     title = passage.heading.rsplit(" › ", 1)[-1] if is_faq else passage.heading
     for cut in cut_passage(title, passage.text, passage.variants, is_faq=is_faq):
         yield Piece(passage=passage, kind=cut.kind, text=cut.text, embedded=cut.embedded)
+
+
+def _retire(passages: QuerySet[Passage], now: datetime) -> int:
+    """Leave passages out of new versions; how many those were. Their pieces are made anew if they return."""
+    ids = list(passages.filter(retired_at=None).values_list("pk", flat=True))
+    Piece.objects.filter(passage__in=ids).delete()
+    return Passage.objects.filter(pk__in=ids).update(retired_at=now)
 
 
 def _progress(document: Document, done: int, clock: Clock) -> None:

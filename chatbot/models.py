@@ -45,13 +45,18 @@ class KnowledgeBase(models.Model):
 
 
 class Document(models.Model):
-    """One uploaded source, kept as it came in the file store; its text as blocks in its passages."""
+    """One uploaded source, kept as it came in the file store; its text as blocks in its passages.
+
+    A removed one is shown nowhere and stays for the versions and the answers that hold its passages; a new
+    upload of the same file name brings it back.
+    """
 
     class State(models.TextChoices):
         QUEUED = "queued", _("Queued")
         RUNNING = "running", _("Being read")
         DONE = "done", _("Done")
         FAILED = "failed", _("Failed")
+        REMOVED = "removed", _("Removed")
 
     knowledge_base = models.ForeignKey(
         KnowledgeBase, models.CASCADE, related_name="documents", verbose_name=_("knowledge base")
@@ -158,7 +163,9 @@ class KnowledgeVersion(models.Model):
     """One state of a knowledge base that can answer: its index, how it did on the cases, if it may serve.
 
     `evaluation` holds the figures of this version and of the one that was live, and the gate's reasons;
-    `failing` the cases that the live one answers and this one does not.
+    `failing` the cases that the live one answers and this one does not. `passage_ids` are those its index
+    holds. A row without `index_path` is to be built, one without `judged_at` to be judged: the row is the
+    queue, `claimed_at` the last sign of life of the worker that has it.
     """
 
     class State(models.TextChoices):
@@ -173,12 +180,18 @@ class KnowledgeVersion(models.Model):
     number = models.PositiveIntegerField(_("number"))
     revision = models.PositiveIntegerField(_("revision"))
     state = models.CharField(_("state"), max_length=10, choices=State, default=State.DRAFT)
-    index_path = models.CharField(_("index"), max_length=200)
+    index_path = models.CharField(_("index"), max_length=200, blank=True)
     passages_n = models.PositiveIntegerField(_("passages"), default=0)
+    passage_ids = models.JSONField(default=list, blank=True, editable=False)
     evaluation = models.JSONField(_("evaluation"), default=dict, blank=True)
     failing = models.JSONField(_("failing cases"), default=list, blank=True)
     reason = models.TextField(_("reason"), blank=True)
     created_at = models.DateTimeField(_("created at"))
+    claimed_at = models.DateTimeField(_("last sign of life"), null=True, blank=True, editable=False)
+    attempts = models.PositiveSmallIntegerField(_("attempts"), default=0, editable=False)
+    cases_done = models.PositiveIntegerField(_("cases done"), default=0, editable=False)
+    cases_total = models.PositiveIntegerField(_("cases in all"), default=0, editable=False)
+    judged_at = models.DateTimeField(_("judged at"), null=True, blank=True, editable=False)
     published_at = models.DateTimeField(_("published at"), null=True, blank=True)
     published_by = models.CharField(_("published by"), max_length=150, blank=True)
 
@@ -186,6 +199,7 @@ class KnowledgeVersion(models.Model):
         verbose_name = _("knowledge version")
         verbose_name_plural = _("knowledge versions")
         ordering = ["-number"]
+        permissions = [("publish_knowledgeversion", "Can publish and roll back knowledge versions")]
         constraints = [
             models.UniqueConstraint(fields=["knowledge_base", "number"], name="knowledge_version_once")
         ]
@@ -282,6 +296,11 @@ class Inbox(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    @property
+    def intents_task(self) -> str:
+        """The task that its intents' classifier serves."""
+        return f"intents-{self.key.lower()}"
 
 
 class Conversation(models.Model):

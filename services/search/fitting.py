@@ -54,7 +54,7 @@ def fit_on_variants(
     owners, ids = np.asarray(passage_ids, dtype=np.int64), np.asarray(piece_ids, dtype=np.int64)
     vecs = np.asarray(vecs, dtype=np.float32)
     cases: list[Case] = []
-    for held_out in _held_out(kinds, owners):
+    for held_out in held_out_variants(kinds, owners):
         kept = np.setdiff1d(np.arange(len(owners)), held_out)
         index = HybridIndex.build(
             piece_ids=ids[kept],
@@ -72,7 +72,7 @@ def fit_on_variants(
     return _fitted(cases)
 
 
-def _held_out(kinds: Sequence[str], owners: Keys) -> list[NDArray[np.int64]]:
+def held_out_variants(kinds: Sequence[str], owners: Keys) -> list[NDArray[np.int64]]:
     """The rows of the variants to search with, in the groups that leave the index together."""
     variants = np.asarray([row for row, kind in enumerate(kinds) if kind == VARIANT], dtype=np.int64)
     if not len(variants):

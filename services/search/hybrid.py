@@ -15,6 +15,7 @@ Built whole, immutable, safe for any number of threads. Knows no encoder: vector
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
@@ -43,6 +44,7 @@ CANDIDATES = 50
 CELLS_FROM = 20_000
 """Pieces from which the candidates are looked for in cells: a scan of more would take over 5 ms."""
 _MOST_PIECES_READ = 1_000
+_WORST = -1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,23 +67,31 @@ class ViewWeights:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A passage found. `dense`: its nearest piece's cosine; `lexical`: its coverage, 0 to 1."""
+    """A passage found. `dense`: its nearest piece's cosine; `lexical`: its coverage, 0 to 1.
+
+    `views`: how it compares in each view, in the order of ViewWeights; `score` is their mean by `shares`.
+    """
 
     passage_id: int
     score: float
     dense: float
     lexical: float
     best_piece_id: int
+    views: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class _Layout:
-    """Pieces in the order of their passages: passage i owns the rows starts[i] up to starts[i + 1]."""
+    """Pieces in the order of their passages: passage i owns the rows starts[i] up to starts[i + 1].
+
+    `asked`: uint64 (pieces,), a number that stands for a question variant's words; 0 for other pieces.
+    """
 
     passage_ids: Keys
     starts: NDArray[np.int64]
     piece_ids: Keys
     is_body: NDArray[np.bool_]
+    asked: NDArray[np.uint64] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +156,7 @@ class HybridIndex:
             starts=np.append(starts, len(order)).astype(np.int64),
             piece_ids=np.asarray(piece_ids, dtype=np.int64)[order],
             is_body=np.asarray([kinds[i] == BODY for i in order], dtype=bool),
+            asked=np.asarray([_asked(texts[i]) if kinds[i] == VARIANT else 0 for i in order], np.uint64),
         )
         own = np.asarray([kinds[i] != VARIANT for i in order], dtype=bool)
         spans = zip(layout.starts[:-1], layout.starts[1:], strict=True)
@@ -163,16 +174,24 @@ class HybridIndex:
         """The number of passages."""
         return len(self._layout.passage_ids)
 
-    def search(self, query: str, query_vec: Vectors | None, k: int = 10) -> list[Hit]:
+    @property
+    def passage_ids(self) -> Keys:
+        """The passages it holds, int64 (n,), ascending."""
+        return self._layout.passage_ids
+
+    def search(
+        self, query: str, query_vec: Vectors | None, k: int = 10, *, held_out: bool = False
+    ) -> list[Hit]:
         """The k best passages, best first; equal scores by the smaller id. An empty index finds nothing.
 
         query_vec: float32 (dim,), L2-normalised, or None to search by words alone (no encoder, or none for
         the query's language); then only passages that share a word are found.
+        `held_out`: as if no passage had the query itself among its question variants.
         Raises IndexMismatch when the vector has another dimension than the index.
         """
-        views = self.views(query, query_vec)
+        views = self.views(query, query_vec, held_out=held_out)
         features, layout = views.features, self._layout
-        scores = features @ self.weights.shares() if query_vec is not None else features[:, -1]
+        scores = features @ self.shares(by_meaning=query_vec is not None)
         order, best = best_first(np.arange(len(scores)), scores, k)
         return [
             Hit(
@@ -181,9 +200,14 @@ class HybridIndex:
                 float(views.dense[at]),
                 float(features[at, -1]),
                 int(layout.piece_ids[views.nearest[at]]),
+                tuple(features[at].tolist()),
             )
             for at, score in zip(order, best, strict=True)
         ]
+
+    def shares(self, *, by_meaning: bool) -> NDArray[np.float32]:
+        """float32 (4,): what each view counts in a score; without a vector to compare, words alone."""
+        return self.weights.shares() if by_meaning else np.asarray([0, 0, 0, 1], np.float32)
 
     def case(self, query: str, query_vec: Vectors, gold: int) -> Case | None:
         """The candidates' views (candidates, 4) for `fit_weights`, the gold passage among them.
@@ -196,24 +220,28 @@ class HybridIndex:
         views = self.views(query, query_vec, also=place)
         return Case(views.features, int(np.searchsorted(views.places, place)))
 
-    def views(self, query: str, query_vec: Vectors | None, also: int | None = None) -> Views:
+    def views(
+        self, query: str, query_vec: Vectors | None, also: int | None = None, *, held_out: bool = False
+    ) -> Views:
         """The candidates and how each compares; `also`: the place of a passage to be among them anyway.
 
         Without a vector the nearest piece is a passage's first, and every cosine is zero.
+        `held_out`: the variants that are the query itself are left out, of meaning and of words.
         """
-        covered = self._words.coverage(query)
+        out = self._held_out(query) if held_out else np.zeros(0, dtype=np.int64)
+        covered = self._words.coverage(query, np.unique(self._passage_of_row[out]))
         by_words = np.flatnonzero(covered > 0)
         by_words, _ = best_first(by_words, covered[by_words], CANDIDATES)
         found = [by_words, np.zeros(0, dtype=np.int64) if also is None else np.asarray([also])]
         if query_vec is not None:
             query_vec = np.asarray(query_vec, dtype=np.float32).reshape(-1)
-            found.append(self._near(query_vec))
+            found.append(self._near(query_vec, out))
         places = np.unique(np.concatenate(found))
         features = np.zeros((len(places), 4), dtype=np.float32)
         features[:, 3] = covered[places]
         nearest, dense = self._layout.starts[places], np.zeros(len(places), dtype=np.float32)
         if query_vec is not None and len(places):
-            nearest, dense = self._compare(query_vec, places, features)
+            nearest, dense = self._compare(query_vec, places, features, out)
         return Views(places, features, nearest, dense)
 
     def save(self, folder: Path) -> None:
@@ -225,6 +253,8 @@ class HybridIndex:
             "piece_ids": layout.piece_ids,
             "is_body": layout.is_body,
         }
+        if layout.asked is not None:
+            arrays["asked"] = layout.asked
         files: dict[str, FileWriter] = {
             "layout.npz": lambda path: write_arrays(path, arrays),
             "pieces.npy": lambda path: _write_array(path, self._piece_vecs),
@@ -260,25 +290,36 @@ class HybridIndex:
 
         return open_folder(folder, KIND, read)
 
-    def _near(self, query_vec: Vectors) -> NDArray[np.int64]:
-        """The places of the passages whose pieces are nearest, CANDIDATES of them or a few less."""
+    def _held_out(self, query: str) -> NDArray[np.int64]:
+        """The rows of the variants that are the query itself."""
+        asked = self._layout.asked
+        return np.flatnonzero(asked == np.uint64(_asked(query))) if asked is not None else np.zeros(0, int)
+
+    def _near(self, query_vec: Vectors, out: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The places of the passages whose pieces but `out` are nearest, CANDIDATES of them or a few less."""
         rows = len(self._layout.piece_ids)
         wanted = min(CANDIDATES * -(-rows // max(len(self), 1)), _MOST_PIECES_READ)
         found = self._vectors.search(query_vec[None, :], wanted)[0][0]
-        owners = self._passage_of_row[found[found != NO_KEY]]
+        owners = self._passage_of_row[found[(found != NO_KEY) & ~np.isin(found, out)]]
         _, first = np.unique(owners, return_index=True)
         nearest: NDArray[np.int64] = owners[np.sort(first)[:CANDIDATES]]
         return nearest
 
     def _compare(
-        self, query_vec: Vectors, places: NDArray[np.int64], features: NDArray[np.float32]
+        self,
+        query_vec: Vectors,
+        places: NDArray[np.int64],
+        features: NDArray[np.float32],
+        out: NDArray[np.int64],
     ) -> tuple[NDArray[np.int64], Scores]:
-        """Fill in the three views by meaning; the nearest pieces' rows and cosines."""
+        """Fill in the three views by meaning without the rows `out`; the nearest pieces' rows and cosines."""
         layout = self._layout
         sizes = layout.starts[places + 1] - layout.starts[places]
         begins = np.cumsum(sizes) - sizes
         rows = np.arange(sizes.sum()) + np.repeat(layout.starts[places] - begins, sizes)
         cosines = inner_products(query_vec[None, :], self._piece_vecs[rows])[0]
+        if len(out):
+            cosines[np.isin(rows, out)] = _WORST
         body = layout.is_body[rows]
         question = np.maximum.reduceat(np.where(body, -np.inf, cosines), begins)
         piece = np.maximum.reduceat(np.where(body, cosines, -np.inf), begins)
@@ -300,6 +341,12 @@ def _means(piece_vecs: Vectors, own: NDArray[np.bool_], starts: NDArray[np.int64
     norms = np.linalg.norm(sums, axis=1, keepdims=True)
     means: Vectors = (sums / np.where(norms > 0, norms, 1)).astype(np.float32)
     return means
+
+
+def _asked(text: str) -> int:
+    """The words of a question as one number above zero, whatever their case and spacing."""
+    words = " ".join(text.casefold().split()).encode()
+    return int.from_bytes(hashlib.blake2b(words, digest_size=8).digest()) | 1
 
 
 def _write_array(path: Path, array: Vectors) -> None:

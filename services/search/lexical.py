@@ -16,6 +16,7 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,8 +49,11 @@ class LexicalIndex:
         idf: NDArray[np.float32],
         vocabulary: Sequence[str],
         language: str | None,
+        norms: Scores | None = None,
+        norm_of_a_token: float = 0.0,
     ) -> None:
         self.keys = keys
+        self._norms, self._norm_of_a_token = norms, norm_of_a_token
         self.language = language
         self._indptr, self._rows, self._weights = weights.indptr, weights.indices, weights.data
         self._idf = idf
@@ -89,11 +93,20 @@ class LexicalIndex:
         tf = np.asarray(counts, dtype=np.float64)
         holders = np.bincount(column_array, minlength=len(vocabulary))
         idf = np.log(1 + (len(texts) - holders + 0.5) / (holders + 0.5))
-        norm = k1 * (1 - b + b * lengths / max(lengths.mean() if len(texts) else 1.0, 1e-9))
+        mean_length = max(lengths.mean() if len(texts) else 1.0, 1e-9)
+        norm = k1 * (1 - b + b * lengths / mean_length)
         weights = idf[column_array] * tf / (tf + norm[row_array])
         shape = (len(texts), len(vocabulary))
         matrix = sparse.csc_matrix((weights.astype(np.float32), (row_array, column_array)), shape=shape)
-        return cls(key_array, matrix, idf.astype(np.float32), list(vocabulary), language)
+        return cls(
+            key_array,
+            matrix,
+            idf.astype(np.float32),
+            list(vocabulary),
+            language,
+            norm.astype(np.float32),
+            float(k1 * b / mean_length),
+        )
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -102,12 +115,13 @@ class LexicalIndex:
         """The BM25 of every text, float32 (n,), in the order of `keys`. Repeated terms count once."""
         return self._scored(query)[0]
 
-    def coverage(self, query: str) -> Scores:
+    def coverage(self, query: str, holders: NDArray[np.int64] | None = None) -> Scores:
         """Every text's score over the bound: 0 shares nothing, near 1 is full of every term.
 
         Terms that no text holds count in the bound, so a half-understood query covers nothing fully.
+        `holders`: places of texts that hold the query itself; each is scored as if it did not, once.
         """
-        totals, bound = self._scored(query)
+        totals, bound = self._scored(query, holders)
         return totals / np.float32(bound) if bound > 0 else totals
 
     def search(
@@ -150,6 +164,8 @@ class LexicalIndex:
             "rows": self._rows,
             "weights": self._weights,
         }
+        if self._norms is not None:
+            arrays |= {"norms": self._norms, "norm_of_a_token": np.asarray(self._norm_of_a_token)}
         return {
             "lexical.npz": lambda path: write_arrays(path, arrays),
             "terms.json": lambda path: path.write_text(words, encoding="utf-8"),
@@ -163,16 +179,41 @@ class LexicalIndex:
         keys, vocabulary = arrays["keys"], list(words["terms"])
         parts = (arrays["weights"], arrays["rows"], arrays["indptr"])
         weights = sparse.csc_matrix(parts, shape=(len(keys), len(vocabulary)))
-        return cls(keys, weights, arrays["idf"], vocabulary, words["language"])
+        norms, of_a_token = arrays.get("norms"), float(arrays.get("norm_of_a_token", 0.0))
+        return cls(keys, weights, arrays["idf"], vocabulary, words["language"], norms, of_a_token)
 
-    def _scored(self, query: str) -> tuple[Scores, float]:
+    def _scored(self, query: str, holders: NDArray[np.int64] | None = None) -> tuple[Scores, float]:
         totals, bound = np.zeros(len(self.keys), dtype=np.float32), 0.0
+        less = holders is not None and len(holders) > 0 and self._norms is not None
+        own = Counter(tokenize(query, self.language)) if less else Counter()
         for term in sorted(set(tokenize(query, self.language, query=True))):
             column = self._terms.get(term)
             if column is None:
                 bound += self._unknown_idf
                 continue
-            bound += float(self._idf[column])
-            held = slice(self._indptr[column], self._indptr[column + 1])
-            totals[self._rows[held]] += self._weights[held]
+            idf, held = float(self._idf[column]), slice(self._indptr[column], self._indptr[column + 1])
+            rows, weights = self._rows[held], self._weights[held]
+            if less and holders is not None:
+                rows, weights, idf = self._reduced(rows, weights, idf, holders, own[term], own.total())
+            bound += idf
+            totals[rows] += weights
         return totals, bound
+
+    def _reduced(
+        self, rows: Any, weights: Scores, idf: float, holders: NDArray[np.int64], count: int, length: int
+    ) -> tuple[Any, Scores, float]:
+        """A term's texts, weights and idf, each of `holders` having it `count` times less in `length` tokens.
+
+        How often a text has the term is told by its weight.
+        """
+        assert self._norms is not None
+        shares, norms = np.minimum(weights.astype(np.float64) / idf, 1 - 1e-6), self._norms[rows]
+        counts = np.round(shares * norms / (1 - shares))
+        at = np.isin(rows, holders)
+        counts = np.where(at, counts - count, counts)
+        norms = np.where(at, norms - self._norm_of_a_token * length, norms)
+        kept = counts > 0
+        n = int(kept.sum())
+        idf = float(np.log(1 + (len(self.keys) - n + 0.5) / (n + 0.5)))
+        shares = np.where(at, counts / (counts + norms), shares)
+        return rows[kept], (idf * shares[kept]).astype(np.float32), idf

@@ -232,3 +232,25 @@ def test_a_body_is_cut_into_whole_sentences_and_an_answer_stands_under_its_quest
     assert cut[1].embedded == under_question("Title", "Body.") == "Title\nBody."
     assert cut_passage("Title", "Body.", is_faq=False)[1].embedded == "Body."
     assert cut_passage(" ", "", is_faq=True) == []
+
+
+def test_a_question_held_out_is_searched_as_if_it_were_no_variant(tmp_path: Path) -> None:
+    """What leaving a variant out at search time says is what an index built without it says."""
+    query = PASSAGES[20][2][0]
+    without = PASSAGES | {20: (*PASSAGES[20][:2], ())}
+    HybridIndex.build(**pieces(PASSAGES), encoder_version="fake-1").save(tmp_path / "index")
+    loaded = HybridIndex.load(tmp_path / "index", "fake-1")
+    lesser = HybridIndex.build(**pieces(without), encoder_version="fake-1")
+    held_out = {hit.passage_id: hit for hit in loaded.search(query.upper(), vec(query), held_out=True)}
+    expected = {hit.passage_id: hit for hit in lesser.search(query, vec(query))}
+    assert held_out.keys() == expected.keys()
+    assert held_out[20].dense == pytest.approx(expected[20].dense, abs=1e-6)
+    assert held_out[20].lexical == pytest.approx(expected[20].lexical, abs=0.03)  # its idfs stay
+    assert held_out[20].score == pytest.approx(expected[20].score, abs=0.01)
+    assert loaded.search(query, vec(query))[0].dense == pytest.approx(1.0, abs=1e-5)
+    assert loaded.passage_ids.tolist() == sorted(PASSAGES)
+
+
+def test_a_question_that_is_nobodys_variant_is_searched_as_ever(index: HybridIndex) -> None:
+    query = "can I send it back"
+    assert index.search(query, vec(query), held_out=True) == index.search(query, vec(query))
