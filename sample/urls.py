@@ -11,5 +11,6 @@ urlpatterns = [
     path("for-you/", views.for_you, name="shop-for-you"),
     path("events/", views.event, name="shop-event"),
     path("shopper/", views.become, name="shop-become"),
+    path("orders/<str:number>/status.json", views.order_status, name="shop-order-status"),
     path("items/<path:item_id>/", views.item, name="shop-item"),
 ]

@@ -20,7 +20,7 @@ from recommender import access, recommend
 from recommender import events as behaviour
 from recommender.conf import RecommenderSettings
 from recommender.models import Person
-from sample import catalogue_file
+from sample import catalogue_file, orders
 from sample.catalogue_file import INBOX_KEY
 from services.conf import load
 from services.console.storage import storage
@@ -101,6 +101,15 @@ def event(request: HttpRequest) -> JsonResponse:
     if kept.error is not None:
         return JsonResponse({"detail": kept.error.detail}, status=kept.error.http_status)
     return JsonResponse({"status": kept.status}, status=201)
+
+
+@require_GET
+def order_status(request: HttpRequest, number: str) -> JsonResponse:
+    """Where an order is, for the assistant: what a shop's own system would say."""
+    found = orders.status_of(number, timezone.localdate())
+    if found is None:
+        return JsonResponse({"detail": _("There is no order of that number.")}, status=404)
+    return JsonResponse(found)
 
 
 @require_POST

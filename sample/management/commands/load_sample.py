@@ -10,8 +10,8 @@ from django.core.management.base import BaseCommand, CommandParser
 from django.db import transaction
 from django.utils import timezone
 
-from chatbot import knowledge
-from chatbot.models import Inbox, KnowledgeBase
+from chatbot import knowledge, training
+from chatbot.models import Inbox, Intent, KnowledgeBase
 from chatbot.parsing import MEDIA_TYPES
 from recommender import importing as shop
 from recommender.conf import RecommenderSettings
@@ -44,7 +44,7 @@ class Command(BaseCommand):
     def _knowledge(self) -> None:
         with transaction.atomic():
             knowledge_base, _made = KnowledgeBase.objects.get_or_create(name="Larkmoor help")
-            Inbox.objects.get_or_create(
+            inbox, _new = Inbox.objects.get_or_create(
                 key=INBOX_KEY,
                 defaults={
                     "name": "Larkmoor",
@@ -59,6 +59,10 @@ class Command(BaseCommand):
                     "suggestions_zh": ["退款多久到账？", "配送需要几天？", "怎么成为会员？"],
                 },
             )
+            for line in (FOLDER / "intents.jsonl").read_text(encoding="utf-8").splitlines():
+                row = json.loads(line)
+                Intent.objects.get_or_create(inbox=inbox, name=row.pop("name"), defaults=row)
+            training.sync(inbox)
         limit = load(CoreSettings).max_upload_mib * 2**20
         files = sorted(
             path
