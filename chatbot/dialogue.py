@@ -1,122 +1,176 @@
 """★ The visitor's question, start to finish: read this file to know what happens to it.
 
-question -> retrieval -> answerability -> generation -> the reply, with its sources and its trace.
+message -> intents -> masking -> follow-up -> retrieval -> answerability -> phrasing or extraction -> reply.
 Each call is one room. Nothing here writes: `tasks.answer_turn` keeps what this returns.
 """
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
-from django.utils import translation
-from django.utils.translation import gettext as _
-from django.utils.translation import pgettext
-
-from chatbot import answerability, generation, retrieval
+from chatbot import followups, generation, intents, phrasing, replies, retrieval
+from chatbot.answerability import Judged, Zone
 from chatbot.conf import ChatbotSettings
-from chatbot.models import KnowledgeBase
+from chatbot.generation import Sentence
+from chatbot.models import Inbox
+from chatbot.retrieval import Found
 from services.inference.engine import Engine
 from services.storage import Storage
 from services.text.language import detect
+from services.text.masking import mask
 
 LANGUAGES = {"en", "zh-hans"}
 
 
 @dataclass(frozen=True, slots=True)
+class Asked:
+    """A message with what was said before it.
+
+    `form` is the conversation's open form; `earlier` (role, text), oldest first; `heading` that of the
+    passage the last answer cites; `chosen` the passage the visitor picked from those offered; `key` names
+    the message.
+    """
+
+    text: str
+    inbox: Inbox
+    locale: str
+    now: datetime
+    form: Mapping[str, Any] = field(default_factory=dict)
+    earlier: tuple[tuple[str, str], ...] = ()
+    heading: str = ""
+    chosen: int | None = None
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Reply:
-    """What the visitor gets, as JSON, and what is kept of how it came about."""
+    """What the visitor gets, as JSON, the form that stays open, and what is kept of how it came about."""
 
     outcome: str
     payload: dict[str, Any]
     trace: dict[str, Any]
     model_version: str
+    form: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Considered:
+    """What was found for a message, and what is to be done about it.
+
+    `question` is without personal data, `searched` stands alone where the question leans on earlier ones,
+    `spoken` its language. `zone` is the judgement's, and always "answer" for a passage the visitor picked.
+    """
+
+    question: str
+    searched: str
+    spoken: str
+    found: list[Found]
+    judged: Judged
+    zone: Zone
 
 
 def reply(
-    question: str,
-    knowledge_base: KnowledgeBase,
+    asked: Asked,
     *,
-    locale: str,
     engine: Engine,
     storage: Storage,
     settings: ChatbotSettings,
+    on_sentence: Callable[[Sentence], None] = lambda sentence: None,
+    cancelled: Callable[[], bool] = lambda: False,
 ) -> Reply:
-    """Answer a question from a knowledge base, or say honestly that it is not there.
+    """Answer a message, or say honestly that the answer is not there.
 
-    The reply is in the language of the question where that is spoken, else in the visitor's.
-    Raises the engine's and the index's SuiteErrors; nothing was written.
+    The reply is in the language of the message where that is spoken, else in the visitor's. `on_sentence` and
+    `cancelled` as in `phrasing.phrase`. Raises the engine's and the index's SuiteErrors; nothing was written.
     """
-    spoken = detect(question, default=locale)
-    language = spoken if spoken in LANGUAGES else locale
-    found = retrieval.search(knowledge_base, question, language=spoken, engine=engine, storage=storage)
-    if answerability.answerable(
-        found,
-        min_similarity=settings.chatbot_min_similarity,
-        min_coverage=settings.chatbot_min_coverage,
-    ):
-        sentences = generation.extract(
-            question, found, language=spoken, engine=engine, limit=settings.chatbot_answer_sentences
+    spoken = detect(asked.text, default=asked.locale)
+    language = spoken if spoken in LANGUAGES else asked.locale
+    knowledge_base = asked.inbox.knowledge_base
+    if asked.chosen is None:
+        wish = intents.decide(
+            asked.text, asked.form, asked.inbox, engine, asked.now, language, settings=settings, key=asked.key
         )
-        outcome, payload = "answer", _answer(sentences)
+        if wish.kind != "nothing":
+            outcome, payload = replies.of_intent(wish)
+            return Reply(outcome, payload, {"intent": dict(wish.trace)}, wish.model_version, wish.form)
     else:
-        outcome, payload = "refusal", _refusal(language)
+        wish = intents.Decision("nothing", language, form=asked.form)
+    seen = consider(asked, engine=engine, storage=storage, settings=settings)
+    said = say(asked, seen, engine=engine, settings=settings, on_sentence=on_sentence, cancelled=cancelled)
+    index, care, encoder = knowledge_base.index_path, knowledge_base.carefulness, engine.encoder().version
     trace = {
-        "config_id": config_id(knowledge_base, settings, engine),
-        "index": knowledge_base.index_path,
-        "hits": [hit.trace() for hit in found],
+        "config_id": config_id(index, care, encoder, settings),
+        "index": index,
+        "carefulness": care,
+        "encoder": encoder,
+        "intent": dict(wish.trace),
+        "follow_up": seen.searched != seen.question,
+        "answerable": seen.judged.trace(),
+        "hits": [hit.trace() for hit in seen.found],
+        **said.trace,
     }
-    return Reply(outcome, {**payload, "language": language}, trace, engine.encoder().version)
+    return replace(said, payload={**said.payload, "language": language}, trace=trace, form=wish.form)
 
 
-def config_id(knowledge_base: KnowledgeBase, settings: ChatbotSettings, engine: Engine) -> str:
-    """A short name for everything that decides an answer: index, encoder, settings."""
-    parts = (knowledge_base.index_path, engine.encoder().version, settings.model_dump_json())
+def consider(asked: Asked, *, engine: Engine, storage: Storage, settings: ChatbotSettings) -> Considered:
+    """What the knowledge has on a message, and whether that answers it. Raises as `reply`."""
+    spoken = detect(asked.text, default=asked.locale)
+    knowledge_base = asked.inbox.knowledge_base
+    question = mask(asked.text, region=settings.chatbot_phone_region.upper()).text
+    searched = followups.resolve(
+        question, asked.earlier, language=spoken, engine=engine, heading=asked.heading
+    )
+    found = retrieval.picked(knowledge_base, asked.chosen) if asked.chosen is not None else []
+    picked = bool(found)
+    if not picked:
+        found = retrieval.search(knowledge_base, searched, language=spoken, engine=engine, storage=storage)
+    borders = retrieval.borders_of(knowledge_base, storage)
+    judged = retrieval.judge(found, borders, knowledge_base.carefulness)
+    return Considered(question, searched, spoken, found, judged, "answer" if picked else judged.zone)
+
+
+def say(
+    asked: Asked,
+    seen: Considered,
+    *,
+    engine: Engine,
+    settings: ChatbotSettings,
+    on_sentence: Callable[[Sentence], None] = lambda sentence: None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Reply:
+    """An answer in a model's words or in the passages' own, entries to choose from, or a refusal."""
+    language = seen.spoken if seen.spoken in LANGUAGES else asked.locale
+    version = engine.encoder().version
+    if seen.zone == "refuse":
+        return Reply("refusal", replies.refusal(language), {}, version)
+
+    def quoted(found: list[Found], limit: int) -> list[Sentence]:
+        return generation.extract(seen.searched, found, language=seen.spoken, engine=engine, limit=limit)
+
+    if seen.zone == "offer":
+        excerpts = [one for hit in replies.worth_offering(seen.found) for one in quoted([hit], 1)[:1]]
+        return Reply("choices", replies.choices(excerpts, language), {}, version)
+    said = phrasing.phrase(
+        seen.question,
+        seen.found,
+        history=asked.earlier,
+        language=seen.spoken,
+        engine=engine,
+        settings=settings,
+        on_sentence=on_sentence,
+        cancelled=cancelled,
+    )
+    if said is None:
+        sentences = quoted(seen.found, settings.chatbot_answer_sentences)
+        return Reply("answer", replies.answer(sentences), {}, version)
+    return Reply("answer", replies.answer(said.sentences), {"phrasing": said.trace}, said.model_version)
+
+
+def config_id(index: str, carefulness: float, encoder_version: str, settings: ChatbotSettings) -> str:
+    """A short name for everything that decides an answer: index, how careful to be, encoder, settings."""
+    parts = (index, f"{carefulness:.3f}", encoder_version, settings.model_dump_json())
     return hashlib.sha256("|".join(parts).encode()).hexdigest()[:12]
-
-
-def _answer(sentences: list[generation.Sentence]) -> dict[str, Any]:
-    """Sentences and their sources; sentences that follow one another in a passage share one source."""
-    said: list[dict[str, Any]] = []
-    runs: list[list[generation.Sentence]] = []
-    for sentence in sentences:
-        if runs and _goes_on(runs[-1][-1], sentence):
-            runs[-1].append(sentence)
-        else:
-            runs.append([sentence])
-        said.append({"text": sentence.text, "citation": len(runs)})
-    citations = [_citation(n, run[0], run[-1]) for n, run in enumerate(runs, start=1)]
-    return {"text": " ".join(s["text"] for s in said), "sentences": said, "citations": citations}
-
-
-def _goes_on(before: generation.Sentence, after: generation.Sentence) -> bool:
-    """Whether nothing but white space stands between two sentences of one passage."""
-    if before.passage.pk != after.passage.pk or after.start < before.end:
-        return False
-    return not before.passage.text[before.end : after.start].strip()
-
-
-def _citation(n: int, first: generation.Sentence, last: generation.Sentence) -> dict[str, Any]:
-    passage, start, end = first.passage, first.start, last.end
-    url = f"/help/{passage.document_id}/?passage={passage.pk}&start={start}&end={end}#passage-{passage.pk}"
-    quote = passage.text[start:end]
-    return {
-        "n": n,
-        "document": passage.document.title,
-        "section": passage.heading,
-        "quote": quote,
-        "url": url,
-        "passage": passage.pk,
-        "start": start,
-        "end": end,
-        "hash": hashlib.sha256(quote.encode()).hexdigest()[:16],
-    }
-
-
-def _refusal(language: str) -> dict[str, Any]:
-    with translation.override(language):
-        text = _("I could not find an answer to this in our help pages, so I would rather not guess.")
-        advice = pgettext("refusal", "Please put it in other words, or write to our support team.")
-    said = [{"text": text, "citation": None}, {"text": advice, "citation": None}]
-    return {"text": f"{text} {advice}", "sentences": said, "citations": []}

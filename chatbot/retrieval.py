@@ -6,14 +6,20 @@ per version and kept in memory; the database has the last word on what still exi
 
 from __future__ import annotations
 
+import json
 import threading
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from chatbot import answerability
+from chatbot.answerability import Borders, Judged
+from chatbot.indexing import BORDERS
 from chatbot.models import Document, KnowledgeBase, Passage
-from services.errors import NotFound, Unavailable
+from services.errors import NotFound, SuiteError, Unavailable
 from services.inference.engine import Engine
-from services.inference.values import Priority
+from services.inference.values import Priority, Vectors
 from services.storage import Storage
 
 if TYPE_CHECKING:
@@ -24,12 +30,17 @@ TOP_K = 8
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A passage with its fused score, its best cosine, and its share of the question's words, 0 to 1."""
+    """A passage with its fused score, its best cosine, and its share of the question's words, 0 to 1.
+
+    `views` as in the index's Hit; `piece_id`: its nearest piece.
+    """
 
     passage: Passage
     score: float
     dense: float
     lexical: float
+    views: tuple[float, ...] = ()
+    piece_id: int = 0
 
     def trace(self) -> dict[str, Any]:
         """As it is kept with the turn: ids and scores, nobody's words."""
@@ -43,6 +54,7 @@ class Found:
 
 _lock = threading.Lock()
 _loaded: dict[int, tuple[str, HybridIndex]] = {}
+_borders: dict[int, tuple[str, Borders]] = {}
 
 
 def search(
@@ -69,15 +81,59 @@ def search(
     query_vec = None
     if reads(engine, language):
         query_vec = engine.embed([question], priority=Priority.INTERACTIVE, deadline_s=10.0)[0]
-    hits = index.search(question, query_vec, k=4 * k)
+    return found_in(index, question, query_vec, language=language, k=k)
+
+
+def picked(knowledge_base: KnowledgeBase, passage_id: int) -> list[Found]:
+    """The passage a visitor chose from those offered; none when the live version does not hold it any more."""
+    live = knowledge_base.live_version
+    if live is not None and passage_id not in live.passage_ids:
+        return []
+    rows = Passage.objects.select_related("document").filter(
+        pk=passage_id, document__knowledge_base=knowledge_base
+    )
+    return [Found(passage, 1.0, 1.0, 1.0) for passage in rows]
+
+
+def found_in(
+    index: HybridIndex,
+    question: str,
+    query_vec: Vectors | None,
+    *,
+    language: str,
+    k: int = TOP_K,
+    held_out: bool = False,
+) -> list[Found]:
+    """The k best passages of one index, live or not; `query_vec` and `held_out` as in HybridIndex.search."""
+    hits = index.search(question, query_vec, k=4 * k, held_out=held_out)
     rows = Passage.objects.select_related("document").in_bulk([hit.passage_id for hit in hits])
     found = [
-        Found(rows[hit.passage_id], hit.score, hit.dense, hit.lexical)
+        Found(rows[hit.passage_id], hit.score, hit.dense, hit.lexical, hit.views, hit.best_piece_id)
         for hit in hits
         if hit.passage_id in rows
     ]
     spoken = [hit for hit in found if hit.passage.language == language]
     return (spoken or found)[:k]
+
+
+def judge(found: Sequence[Found], borders: Borders, carefulness: float) -> Judged:
+    """What to do about a question that found these passages: the one way for the bot and what measures it."""
+    first = found[0].passage if found else None
+    rivals = answerability.one_each(found, lambda hit: (hit.passage.document_id, hit.passage.heading))
+    return answerability.judge(
+        rivals,
+        is_faq=first is not None and answerability.is_entry(first.heading, first.variants),
+        borders=borders,
+        carefulness=carefulness,
+    )
+
+
+def view_shares(
+    knowledge_base: KnowledgeBase, engine: Engine, storage: Storage, *, by_meaning: bool
+) -> tuple[float, ...]:
+    """What each view counts in the scores of the live index, summing to one; none when there is no index."""
+    index = _index_of(knowledge_base, engine, storage)
+    return tuple(index.shares(by_meaning=by_meaning).tolist()) if index is not None else ()
 
 
 def reads(engine: Engine, language: str) -> bool:
@@ -88,6 +144,34 @@ def reads(engine: Engine, language: str) -> bool:
     return info.reads(language) and understands(engine.embed, info.version, language)
 
 
+def open_index(path: str, engine: Engine, storage: Storage) -> HybridIndex:
+    """The index kept under a path. Raises NotFound, StorageFailed, IndexMismatch (another encoder's)."""
+    from services.search.hybrid import HybridIndex
+
+    return HybridIndex.load(storage.local_folder(path), engine.encoder().version)
+
+
+def borders_of(knowledge_base: KnowledgeBase, storage: Storage) -> Borders:
+    """How sure is sure enough for the live version; as the product has it for an index without."""
+    path = knowledge_base.index_path
+    with _lock:
+        kept = _borders.get(knowledge_base.pk)
+    if kept is not None and kept[0] == path:
+        return kept[1]
+    borders = read_borders(path, storage)
+    with _lock:
+        _borders[knowledge_base.pk] = (path, borders)
+    return borders
+
+
+def read_borders(path: str, storage: Storage) -> Borders:
+    """The borders kept beside the index under a path; the product's where there are none."""
+    with suppress(SuiteError, OSError, ValueError):
+        told = (storage.local_folder(path) / BORDERS).read_text(encoding="utf-8") if path else "{}"
+        return Borders.from_json(json.loads(told))
+    return Borders()
+
+
 def _index_of(knowledge_base: KnowledgeBase, engine: Engine, storage: Storage) -> HybridIndex | None:
     path = knowledge_base.index_path
     if not path:
@@ -96,10 +180,8 @@ def _index_of(knowledge_base: KnowledgeBase, engine: Engine, storage: Storage) -
         kept = _loaded.get(knowledge_base.pk)
     if kept is not None and kept[0] == path:
         return kept[1]
-    from services.search.hybrid import HybridIndex
-
     try:
-        index = HybridIndex.load(storage.local_folder(path), engine.encoder().version)
+        index = open_index(path, engine, storage)
     except NotFound as error:  # replaced a moment ago, or lost: the sweep builds it anew
         if kept is not None:
             return kept[1]

@@ -11,14 +11,15 @@ import pytest
 from django.test import AsyncClient, Client
 
 from chatbot import tasks
-from chatbot.models import Conversation, ConversationEvent, KnowledgeBase, Turn
+from chatbot.models import Conversation, ConversationEvent, KnowledgeBase, Passage, Turn
 from services.errors import ModelFailed
 from services.inference.engine import set_engine
 from services.inference.fake import FakeEngine
 from tests.builders import RETURNS_MD, make_inbox, make_knowledge_base, post_json
 
 API = "/api/v1/chatbot"
-QUESTION = "within how many business days do you pay refunds"
+QUESTION = "do you pay refunds within 5 business days after the parcel reaches us, bank may take 2 more days"
+UNSURE = "within how many business days do you pay refunds"
 
 
 @pytest.fixture
@@ -103,6 +104,34 @@ def test_a_failing_model_is_told_as_an_event_and_not_as_an_answer(client: Client
     event = wait_for_answer(client, path, headers)
     assert (event["kind"], event["code"]) == ("failed", "model_failed")
     assert "send it again" in event["detail"]
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("shop")
+def test_what_is_not_sure_is_offered_and_what_is_chosen_is_answered(client: Client) -> None:
+    path, headers = open_conversation(client)
+    send(client, path, headers, UNSURE)
+    offered = wait_for_answer(client, path, headers)
+    assert offered["outcome"] == "choices"
+    assert 0 < len(offered["choices"]) <= 3
+    first = offered["choices"][0]
+    assert {"text", "passage", "document", "excerpt"} == set(first)
+    body = {"text": first["text"], "idempotency_key": "k2", "passage": first["passage"]}
+    assert post_json(client, f"{path}/messages", body, **headers).status_code == 201
+    answer = wait_for_answer(client, path, headers, after=3)
+    assert answer["outcome"] == "answer"
+    assert {citation["passage"] for citation in answer["citations"]} == {first["passage"]}
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.usefixtures("shop")
+def test_a_passage_of_another_knowledge_base_cannot_be_chosen(client: Client) -> None:
+    other = make_knowledge_base(name="Other", secret_md=b"# Wages\n\nThe boss earns 1 EUR.")
+    passage = Passage.objects.get(document__knowledge_base=other)
+    path, headers = open_conversation(client)
+    body = {"text": "Wages", "idempotency_key": "k1", "passage": passage.pk}
+    post_json(client, f"{path}/messages", body, **headers)
+    assert "boss" not in json.dumps(wait_for_answer(client, path, headers))
 
 
 @pytest.mark.django_db(transaction=True)
