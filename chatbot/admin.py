@@ -6,7 +6,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Max, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import URLPattern, path, reverse
@@ -19,7 +19,11 @@ from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminFileFieldWidget, UnfoldAdminSelectWidget
 
 from chatbot import knowledge
-from chatbot.models import Conversation, Document, Inbox, KnowledgeBase, Passage
+from chatbot.intent_admin import IntentAdmin as IntentAdmin
+from chatbot.knowledge_admin import EvaluationCaseAdmin as EvaluationCaseAdmin
+from chatbot.knowledge_admin import KnowledgeVersionAdmin as KnowledgeVersionAdmin
+from chatbot.knowledge_admin import UsedFilter
+from chatbot.models import Conversation, Document, Inbox, KnowledgeBase, KnowledgeVersion, Passage
 from chatbot.parsing import MEDIA_TYPES
 from chatbot.tasks import index_soon, ingest_soon
 from services.conf import CoreSettings, load
@@ -85,7 +89,10 @@ class DocumentAdmin(ModelAdmin):  # type: ignore[misc]
         return False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Document]:
-        return super().get_queryset(request).annotate(passages_n=Count("passages"))
+        """Removed ones are kept for the answers that quote them, and shown nowhere."""
+        used = Count("passages", filter=Q(passages__retired_at=None))
+        shown = super().get_queryset(request).exclude(state=Document.State.REMOVED)
+        return shown.annotate(passages_n=used)
 
     @action(description=gettext_lazy("Upload documents"), url_path="upload", icon="upload")
     def upload(self, request: HttpRequest) -> HttpResponse:
@@ -129,7 +136,8 @@ class DocumentAdmin(ModelAdmin):  # type: ignore[misc]
         context = {
             "active": active.order_by("-state", "pk")[:5],
             "active_n": active.count(),
-            "total_n": Document.objects.count(),
+            "total_n": Document.objects.exclude(state=Document.State.REMOVED).count(),
+            "blocked": _blocked(),
             "failed_n": Document.objects.filter(state=Document.State.FAILED).count(),
         }
         response = render(request, "chatbot/admin/progress.html", context)
@@ -192,7 +200,7 @@ class PassageAdmin(ModelAdmin):  # type: ignore[misc]
     """What answers quote; read here, changed by uploading the document again."""
 
     list_display = ["heading", "shown_text", "document", "language"]
-    list_filter = ["document__knowledge_base", "language", "document"]
+    list_filter = [UsedFilter, "document__knowledge_base", "language", "document"]
     search_fields = ["heading", "text"]
     list_select_related = ["document"]
     readonly_fields = [
@@ -283,13 +291,25 @@ class ConversationAdmin(ModelAdmin):  # type: ignore[misc]
 class KnowledgeBaseAdmin(ModelAdmin):  # type: ignore[misc]
     """What an assistant may answer from."""
 
-    list_display = ["name", "document_count", "shown_index", "indexed_at"]
+    list_display = ["name", "document_count", "shown_index", "shown_live", "indexed_at"]
     search_fields = ["name"]
-    fields = ["name", "shown_index", "indexed_at"]
-    readonly_fields = ["shown_index", "indexed_at"]
+    list_select_related = ["live_version"]
+    fields = ["name", "publishes_itself", "shown_careful", "shown_index", "shown_live", "indexed_at"]
+    readonly_fields = ["shown_careful", "shown_index", "shown_live", "indexed_at"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[KnowledgeBase]:
-        return super().get_queryset(request).annotate(documents_n=Count("documents"))
+        shown = ~Q(documents__state=Document.State.REMOVED)
+        return super().get_queryset(request).annotate(documents_n=Count("documents", filter=shown))
+
+    @display(description=gettext_lazy("How careful"))
+    def shown_careful(self, knowledge_base: KnowledgeBase) -> SafeString | str:
+        if not knowledge_base.pk:
+            return f"{knowledge_base.carefulness:.2f}"
+        url = f"{reverse('chatbot-bench-careful')}?base={knowledge_base.pk}"
+        words = _("see what another value would do")
+        return format_html(
+            '{} · <a class="tf-link" href="{}">{}</a>', f"{knowledge_base.carefulness:.2f}", url, words
+        )
 
     @display(description=gettext_lazy("Documents"))
     def document_count(self, knowledge_base: Any) -> SafeString:
@@ -298,14 +318,48 @@ class KnowledgeBaseAdmin(ModelAdmin):  # type: ignore[misc]
 
     @display(
         description=gettext_lazy("Search index"),
-        label={"empty": "info", "behind": "warning", "current": "success"},
+        label={
+            "empty": "info",
+            "behind": "warning",
+            "blocked": "danger",
+            "draft": "info",
+            "current": "success",
+        },
     )
     def shown_index(self, knowledge_base: KnowledgeBase) -> tuple[str, str]:
         if not knowledge_base.index_path:
             return "empty", _("empty")
         if knowledge_base.revision > knowledge_base.indexed_revision:
             return "behind", _("being rebuilt")
+        newest = knowledge_base.versions.order_by("-number").first()
+        if newest is not None and newest.state in {
+            KnowledgeVersion.State.DRAFT,
+            KnowledgeVersion.State.BLOCKED,
+        }:
+            waits = newest.state == KnowledgeVersion.State.DRAFT
+            return newest.state, _("waits to be published") if waits else _("blocked by the gate")
         return "current", _("up to date")
+
+    @display(description=gettext_lazy("Live version"))
+    def shown_live(self, knowledge_base: KnowledgeBase) -> str | SafeString:
+        live = knowledge_base.live_version
+        if live is None:
+            return "–"
+        return format_html('<a href="{}">v{}</a>', _page_of(live), live.number)
+
+
+def _blocked() -> list[tuple[KnowledgeVersion, str]]:
+    """Newest versions that the gate holds back, with their pages."""
+    found = KnowledgeVersion.objects.select_related("knowledge_base").filter(
+        state=KnowledgeVersion.State.BLOCKED
+    )
+    rows = found.defer("passage_ids", "failing").order_by("knowledge_base", "-number")
+    newest = {base.pk: base.newest for base in KnowledgeBase.objects.annotate(newest=Max("versions__number"))}
+    return [(row, _page_of(row)) for row in rows if newest.get(row.knowledge_base_id) == row.number]
+
+
+def _page_of(version: KnowledgeVersion) -> str:
+    return reverse("admin:chatbot_knowledgeversion_change", args=[version.pk])
 
 
 @admin.register(Inbox)

@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from ninja import Router, Status
 
-from chatbot import access, events
+from chatbot import access, events, live_text
 from chatbot.conf import ChatbotSettings
 from chatbot.models import Conversation, ConversationEvent
 from chatbot.schemas import (
@@ -22,6 +22,7 @@ from chatbot.schemas import (
     InboxOut,
     MessageIn,
     MessageOut,
+    PartialOut,
 )
 from chatbot.tasks import answer_soon
 from services.conf import load
@@ -79,7 +80,11 @@ def send_message(request: HttpRequest, conversation_id: UUID, payload: MessageIn
     event, is_new = events.append(
         conversation,
         ConversationEvent.Kind.VISITOR_MESSAGE,
-        {"text": payload.text, "idempotency_key": payload.idempotency_key},
+        {
+            "text": payload.text,
+            "idempotency_key": payload.idempotency_key,
+            **({"passage": payload.passage} if payload.passage else {}),
+        },
         now=timezone.now(),
         idempotency_key=payload.idempotency_key,
     )
@@ -92,12 +97,17 @@ def send_message(request: HttpRequest, conversation_id: UUID, payload: MessageIn
 def get_messages(request: HttpRequest, conversation_id: UUID, after: int = 0) -> EventsOut:
     """For clients that cannot keep a stream open."""
     conversation = access.conversation_for(request, conversation_id)
-    return EventsOut(events=[events.as_json(event) for event in events.after(conversation, after)])
+    found = [events.as_json(event) for event in events.after(conversation, after)]
+    saying = live_text.now(conversation)
+    return EventsOut(events=found, partial=PartialOut(**saying.as_json()) if saying else None)
 
 
 @router.get("/conversations/{conversation_id}/events", summary="Follow a conversation (server-sent events)")
 async def follow_conversation(request: HttpRequest, conversation_id: UUID) -> StreamingHttpResponse:
-    """Every event after `Last-Event-ID`, then new ones as they come; a comment every 15 s keeps it open."""
+    """Every event after `Last-Event-ID`, then new ones as they come; a comment every 15 s keeps it open.
+
+    `partial` events, without a number, say what is being written at the moment.
+    """
     conversation = await sync_to_async(access.conversation_for)(request, conversation_id)
     seq = _last_event_id(request)
     response = StreamingHttpResponse(_stream(conversation, seq), content_type="text/event-stream")
@@ -111,6 +121,9 @@ async def _stream(conversation: Conversation, seq: int) -> AsyncIterator[str]:
     async for event in events.follow(conversation, seq):
         if event is None:
             yield ": still here\n\n"
+            continue
+        if isinstance(event, live_text.LiveText):
+            yield f"event: partial\ndata: {json.dumps(event.as_json(), ensure_ascii=False)}\n\n"
             continue
         data = json.dumps(events.as_json(event), ensure_ascii=False)
         yield f"id: {event.seq}\nevent: {event.kind}\ndata: {data}\n\n"

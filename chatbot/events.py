@@ -14,6 +14,8 @@ from typing import Any
 from django.db import transaction
 from django.db.models import F
 
+from chatbot import live_text
+from chatbot.live_text import LiveText
 from chatbot.models import Conversation, ConversationEvent, Turn
 from services.console.wakeups import publish, subscription
 
@@ -54,7 +56,7 @@ def append(
         )
         if kind == ConversationEvent.Kind.VISITOR_MESSAGE:
             Turn.objects.create(conversation=conversation, question_seq=seq, created_at=now)
-        transaction.on_commit(lambda: publish(_channel(conversation)))
+        transaction.on_commit(lambda: wake(conversation))
     conversation.last_seq = seq
     return event, True
 
@@ -74,32 +76,51 @@ def as_json(event: ConversationEvent) -> dict[str, Any]:
     }
 
 
-async def follow(conversation: Conversation, seq: int) -> AsyncIterator[ConversationEvent | None]:
+def wake(conversation: Conversation) -> None:
+    """Let the conversation's followers look again: something is new that they can read."""
+    publish(_channel(conversation))
+
+
+async def follow(conversation: Conversation, seq: int) -> AsyncIterator[ConversationEvent | LiveText | None]:
     """Every event after `seq`, then new ones as they come; None when there was nothing for 15 s.
 
+    Between a question and its answer comes what is said of it so far, as LiveText, each time it has grown.
     Never ends by itself: the reader leaves. Nothing is missed between the first look and the
     subscription, because the subscription is made first.
     """
+    told: LiveText | None = None
     async with subscription(_channel(conversation)) as wait:
         while True:
+            last_seq, said = await _glance(conversation)
             found = [e async for e in conversation.events.filter(seq__gt=seq).order_by("seq")[:200]]
             for event in found:
                 seq = event.seq
                 yield event
-            if not found and not await _wait_for_more(conversation, seq, wait):
+            if found:
+                continue
+            seq = max(seq, last_seq)  # what is not there now will not come: it was deleted
+            if said not in (None, told):
+                told = said
+                yield told
+            elif not await _wait_for_more(conversation, seq, told, wait):
                 yield None
 
 
-async def _wait_for_more(conversation: Conversation, seq: int, wait: Any) -> bool:
+async def _wait_for_more(conversation: Conversation, seq: int, told: LiveText | None, wait: Any) -> bool:
     waited_s = 0.0
     while waited_s < HEARTBEAT_S:
         if wait is not None:
             return bool(await wait(HEARTBEAT_S))
         await asyncio.sleep(POLL_S)
         waited_s += POLL_S
-        if await conversation.events.filter(seq__gt=seq).aexists():
+        last_seq, said = await _glance(conversation)
+        if last_seq > seq or said not in (None, told):
             return True
     return False
+
+
+async def _glance(conversation: Conversation) -> tuple[int, LiveText | None]:
+    return live_text.read(await live_text.glance(conversation).afirst())
 
 
 def _channel(conversation: Conversation) -> str:

@@ -47,10 +47,11 @@ class ConversationOut(Schema):
 
 
 class MessageIn(Schema):
-    """A visitor's message; the key makes sending it twice harmless."""
+    """A visitor's message; the key makes sending it twice harmless. `passage`: chosen from those offered."""
 
     text: Annotated[str, AfterValidator(_printable)]
     idempotency_key: Key
+    passage: Annotated[int, Field(ge=1, le=2**53)] | None = None
 
 
 class MessageOut(Schema):
@@ -60,10 +61,19 @@ class MessageOut(Schema):
     duplicate: bool
 
 
+class PartialOut(Schema):
+    """The text so far of the answer to a question; not in the log, and gone when the answer is there."""
+
+    kind: Literal["partial"]
+    question_seq: int
+    text: str
+
+
 class EventsOut(Schema):
-    """Events in order, as the stream sends them."""
+    """Events in order, as the stream sends them, and what is being written at the moment, if anything is."""
 
     events: list[dict[str, Any]]
+    partial: PartialOut | None = None
 
 
 class DocumentOut(Schema):

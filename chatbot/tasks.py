@@ -15,8 +15,9 @@ from celery import shared_task
 from django.db import close_old_connections, transaction
 from django.utils import timezone
 
-from chatbot import dialogue, knowledge, turns
+from chatbot import clearing, dialogue, knowledge, phrasing, publishing, turns
 from chatbot.conf import ChatbotSettings
+from chatbot.generation import Sentence
 from chatbot.models import ConversationEvent, KnowledgeBase, Turn
 from services.conf import load
 from services.console.storage import storage
@@ -41,10 +42,27 @@ def ingest_document(document_id: int) -> None:
 
 @shared_task
 def index_knowledge_base(knowledge_base_id: int) -> None:
-    """Build and publish the index when it is behind."""
+    """Build, judge and, where it may be, publish the version that is due."""
     knowledge_base = KnowledgeBase.objects.filter(pk=knowledge_base_id).first()
-    if knowledge_base and knowledge_base.revision > knowledge_base.indexed_revision:
-        knowledge.build_index(knowledge_base, get_engine(), storage(), timezone.now())
+    if knowledge_base is None:
+        return
+    settings = load(ChatbotSettings)
+    lease = timedelta(seconds=settings.chatbot_ingest_lease_s)
+    try:
+        if publishing.see_through(knowledge_base, get_engine(), storage(), timezone.now, lease):
+            clearing.clear_versions(knowledge_base, storage(), keep=settings.chatbot_versions_kept)
+    except SuiteError as error:  # the sweep comes back to it
+        log.warning("version_delayed", knowledge_base=knowledge_base_id, code=error.code)
+
+
+@shared_task
+def clear_knowledge() -> None:
+    """Drop what no kept version and no recent answer needs."""
+    settings = load(ChatbotSettings)
+    since = timezone.now() - timedelta(days=settings.chatbot_sources_days)
+    for knowledge_base in KnowledgeBase.objects.all():
+        clearing.clear_versions(knowledge_base, storage(), keep=settings.chatbot_versions_kept)
+        clearing.clear_passages(knowledge_base, storage(), since)
 
 
 @shared_task
@@ -53,7 +71,7 @@ def resume_ingest() -> None:
     lease = timedelta(seconds=load(ChatbotSettings).chatbot_ingest_lease_s)
     for document_id in knowledge.waiting(timezone.now(), lease):
         ingest_document(document_id)
-    for knowledge_base_id in knowledge.stale_indexes():
+    for knowledge_base_id in publishing.waiting(timezone.now(), lease):
         if not knowledge.more_to_read(knowledge_base_id):
             index_knowledge_base(knowledge_base_id)
 
@@ -75,14 +93,21 @@ def answer_turn(turn_id: int) -> None:
 
 
 def _answer(turn: Turn) -> None:
+    speaking = turns.speaking(turn)
+    said: list[Sentence] = []
+
+    def on_sentence(sentence: Sentence) -> None:
+        said.append(sentence)
+        speaking.say(phrasing.joined(said, sentence.passage.language))
+
     try:
         made = dialogue.reply(
-            turns.question_of(turn),
-            turn.conversation.inbox.knowledge_base,
-            locale=turn.conversation.locale,
+            turns.asked(turn, timezone.now()),
             engine=get_engine(),
             storage=storage(),
             settings=load(ChatbotSettings),
+            on_sentence=on_sentence,
+            cancelled=speaking.lost,
         )
     except SuiteError as error:
         log.warning("answer_failed", turn=turn.pk, code=error.code)

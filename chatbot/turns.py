@@ -14,8 +14,16 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 
 from chatbot import events
-from chatbot.dialogue import Reply
-from chatbot.models import ConversationEvent, Turn
+from chatbot.conf import ChatbotSettings
+from chatbot.dialogue import Asked, Reply
+from chatbot.live_text import Speaking
+from chatbot.models import Conversation, ConversationEvent, Turn
+from services.conf import load
+from services.text.masking import mask
+
+EARLIER = 8
+"""Events before a message that are looked at to understand it."""
+_ROLES = {"visitor_message": "visitor", "bot_message": "bot"}
 
 
 def waiting(now: datetime, lease: timedelta) -> list[int]:
@@ -31,7 +39,7 @@ def claim(turn_id: int, now: datetime, lease: timedelta) -> Turn | None:
         conversation=OuterRef("conversation"), question_seq__lt=OuterRef("question_seq"), answered_at=None
     )
     ready = Turn.objects.filter(~Exists(before), free, pk=turn_id, answered_at=None)
-    taken = ready.update(claimed_at=now, attempts=F("attempts") + 1)
+    taken = ready.update(claimed_at=now, attempts=F("attempts") + 1, partial="")
     if not taken:
         return None
     return Turn.objects.select_related("conversation__inbox__knowledge_base").get(pk=turn_id)
@@ -43,10 +51,38 @@ def following(turn: Turn) -> int | None:
     return later.order_by("question_seq").values_list("pk", flat=True).first()
 
 
-def question_of(turn: Turn) -> str:
-    """The visitor's words."""
-    event = turn.conversation.events.get(seq=turn.question_seq)
-    return str(event.payload["text"])
+def asked(turn: Turn, now: datetime) -> Asked:
+    """The visitor's message with what was said before it, without personal data where others will read it."""
+    conversation = turn.conversation
+    earlier = conversation.events.filter(seq__lte=turn.question_seq).order_by("-seq")[: EARLIER + 1]
+    *before, message = reversed(earlier)
+    answers = [event for event in before if event.kind == ConversationEvent.Kind.BOT_MESSAGE]
+    cited = answers[-1].payload.get("citations") if answers else None
+    text = str(message.payload["text"])
+    if (chosen := message.payload.get("passage")) is not None:
+        questions = [event for event in before if event.kind == ConversationEvent.Kind.VISITOR_MESSAGE]
+        text = f"{text} {questions[-1].payload['text']}" if questions else text
+    region = load(ChatbotSettings).chatbot_phone_region.upper()
+    return Asked(
+        text=text,
+        inbox=conversation.inbox,
+        locale=conversation.locale,
+        now=now,
+        form=conversation.form,
+        earlier=tuple(
+            (_ROLES[event.kind], mask(str(event.payload["text"]), region=region).text)
+            for event in before
+            if event.kind in _ROLES
+        ),
+        heading=str(cited[0]["section"]) if cited else "",
+        chosen=chosen,
+        key=f"{conversation.pk}-{turn.question_seq}",
+    )
+
+
+def speaking(turn: Turn) -> Speaking:
+    """What shows the visitor the answer to this turn while it is being made; see `live_text.Speaking`."""
+    return Speaking(turn, lambda: events.wake(turn.conversation))
 
 
 def settle(turn: Turn, reply: Reply, now: datetime) -> bool:
@@ -54,9 +90,14 @@ def settle(turn: Turn, reply: Reply, now: datetime) -> bool:
     payload = {"reply_to": turn.question_seq, "outcome": reply.outcome, **reply.payload}
     with transaction.atomic():
         first = Turn.objects.filter(pk=turn.pk, answered_at=None, attempts=turn.attempts).update(
-            answered_at=now, outcome=reply.outcome, trace=reply.trace, model_version=reply.model_version
+            answered_at=now,
+            outcome=reply.outcome,
+            trace=reply.trace,
+            model_version=reply.model_version,
+            partial="",
         )
         if first:
+            Conversation.objects.filter(pk=turn.conversation_id).update(form=dict(reply.form))
             events.append(turn.conversation, ConversationEvent.Kind.BOT_MESSAGE, payload, now=now)
     return bool(first)
 
@@ -67,7 +108,7 @@ def fail(turn: Turn, code: str, now: datetime) -> None:
         detail = _("The answer could not be made just now. Your question is kept; please send it again.")
     with transaction.atomic():
         first = Turn.objects.filter(pk=turn.pk, answered_at=None).update(
-            answered_at=now, outcome="failed", trace={"code": code}
+            answered_at=now, outcome="failed", trace={"code": code}, partial=""
         )
         if first:
             events.append(

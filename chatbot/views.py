@@ -9,6 +9,7 @@ from django.shortcuts import get_object_or_404, render
 from django.utils import translation
 from django.utils.html import escape
 from django.utils.safestring import SafeString, mark_safe
+from django.utils.translation import gettext as _
 from django.views.decorators.clickjacking import xframe_options_exempt
 from django.views.decorators.http import require_GET
 
@@ -43,11 +44,17 @@ def widget_frame(request: HttpRequest) -> HttpResponse:
 
 @require_GET
 def source(request: HttpRequest, document_id: int) -> HttpResponse:
-    """A help document as its readers see it, with the cited words marked."""
+    """A help document as its readers see it, with the cited words marked.
+
+    Cited words that the document has no longer are shown above it; of a removed one, they alone.
+    """
     document = get_object_or_404(Document, pk=document_id)
     cited = _number(request, "passage"), _number(request, "start"), _number(request, "end")
+    replaced = document.passages.exclude(retired_at=None).filter(pk=cited[0]).first()
+    if document.state == Document.State.REMOVED and replaced is None:
+        raise Http404(_("This page has been taken down."))
     sections: list[dict[str, Any]] = []
-    for passage in document.passages.order_by("ordinal"):
+    for passage in document.passages.filter(retired_at=None).order_by("ordinal"):
         heading = passage.heading.rsplit(" › ", 1)[-1]
         if not sections or sections[-1]["heading"] != heading:
             sections.append({"heading": heading, "passages": []})
@@ -66,7 +73,11 @@ def source(request: HttpRequest, document_id: int) -> HttpResponse:
         "language": document.language or "en",
         "updated_at": document.ingested_at,
     }
-    response = render(request, "chatbot/source.html", {"document": shown, "sections": sections})
+    context: dict[str, Any] = {"document": shown, "sections": sections}
+    if replaced is not None:
+        words = passage_html(replaced, cited[1], cited[2])
+        context["replaced"] = {"heading": replaced.heading.rsplit(" › ", 1)[-1], "html": words}
+    response = render(request, "chatbot/source.html", context)
     response["Content-Security-Policy"] = (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; base-uri 'none'"
     )

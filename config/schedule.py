@@ -65,6 +65,12 @@ SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 3600.0,
         "options": {"expires": 3600},
     },
+    # Passages and indexes that no kept version and no recent answer needs.
+    "chatbot-clear-knowledge": {
+        "task": "chatbot.tasks.clear_knowledge",
+        "schedule": 3600.0,
+        "options": {"expires": 3600},
+    },
     # Questions whose web process died before answering.
     "chatbot-answer-waiting": {
         "task": "chatbot.tasks.answer_waiting",

@@ -17,9 +17,9 @@ urlpatterns: list[URLPattern | URLResolver] = [
     re_path(r"^api/", csrf_exempt(unknown_address)),
     path("", include("sentiment_monitor.urls")),
     path("", include("recommender.urls")),
+    path("", include("chatbot.urls")),
     path("console/", admin.site.urls),
     path("i18n/", include("django.conf.urls.i18n")),
-    path("", include("chatbot.urls")),
     path("shop/", include("sample.urls")),
     path("", RedirectView.as_view(url="/shop/", permanent=False)),
 ]

@@ -28,10 +28,26 @@ NAVIGATION: list[dict[str, Any]] = [
                 "link": reverse_lazy("admin:chatbot_passage_changelist"),
             },
             {
+                "title": _("Intents"),
+                "icon": "alt_route",
+                "link": reverse_lazy("admin:chatbot_intent_changelist"),
+            },
+            {
                 "title": _("Knowledge bases"),
                 "icon": "library_books",
                 "link": reverse_lazy("admin:chatbot_knowledgebase_changelist"),
             },
+            {
+                "title": _("Knowledge versions"),
+                "icon": "history_edu",
+                "link": reverse_lazy("admin:chatbot_knowledgeversion_changelist"),
+            },
+            {
+                "title": _("Evaluation cases"),
+                "icon": "fact_check",
+                "link": reverse_lazy("admin:chatbot_evaluationcase_changelist"),
+            },
+            {"title": _("Bench"), "icon": "biotech", "link": reverse_lazy("chatbot-bench")},
             {
                 "title": _("Inboxes"),
                 "icon": "inbox",

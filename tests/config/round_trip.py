@@ -62,7 +62,8 @@ def _ask() -> dict[str, Any]:
     opened = post_json(client, f"{api}/conversations", {"inbox": "shop"}).json()
     messages = f"{api}/conversations/{opened['id']}/messages"
     key = {"authorization": f"Bearer {opened['token']}"}
-    question = {"text": "Within how many business days do you pay refunds?", "idempotency_key": "one"}
+    asked = "Do you pay refunds within 5 business days after the parcel reaches us? Bank may take 2 more days"
+    question = {"text": asked, "idempotency_key": "one"}
     seq = post_json(client, messages, question, **key).json()["seq"]
     events: list[dict[str, Any]] = []
 

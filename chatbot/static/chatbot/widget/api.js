@@ -76,13 +76,14 @@ export function createApi(base) {
     openConversation: (inbox, locale, pageUrl) =>
       json(at("conversations"), posted({ inbox, locale, page_url: pageUrl || null })),
 
-    postMessage: ({ id, token }, text, key) =>
-      json(at(`conversations/${id}/messages`), posted({ text, idempotency_key: key }, token)),
+    postMessage: ({ id, token }, { text, key, passage = null }) =>
+      json(at(`conversations/${id}/messages`), posted({ text, idempotency_key: key, passage }, token)),
 
+    /* {events, partial}: what is new, and what is being written at the moment, if anything is. */
     eventsAfter: async ({ id, token }, seq) => {
       const headers = { Authorization: `Bearer ${token}`, Accept: "application/json" };
       const answer = await json(at(`conversations/${id}/messages?after=${seq}`), { headers });
-      return Array.isArray(answer.events) ? answer.events : [];
+      return { events: Array.isArray(answer.events) ? answer.events : [], partial: answer.partial };
     },
 
     /* A Response whose body is an open event stream, from just after `seq`. */

@@ -2,6 +2,7 @@
  *
  * It owns {id, token, last_seq} and the outbox, and turns what the server says into hooks:
  *   onEvent(event, {old})     an event, once, in order; `old` when the visitor saw it before a reload
+ *   onPartial({question_seq, text})  the text so far of an answer that is not there yet
  *   onOutbox(item)            a message of ours changed its state
  *   onAccepted(item, seq)     the server has it
  *   onRestart(key)            the earlier conversation is gone: "ended", or "restarted" in mid-send
@@ -72,8 +73,9 @@ export class Chat {
     return Boolean(this.#conversation) || left.length > 0;
   }
 
-  send(text) {
-    const item = this.#outbox.add(text, newKey());
+  /* `passage`: the entry the visitor chose from those offered. */
+  send(text, passage = null) {
+    const item = this.#outbox.add(text, newKey(), passage);
     this.#hooks.onOutbox(item);
     this.#outbox.flush();
   }
@@ -107,7 +109,7 @@ export class Chat {
 
   async #post(item) {
     if (!this.#conversation) await this.#open();
-    const { seq } = await this.#api.postMessage(this.#conversation, item.text, item.key);
+    const { seq } = await this.#api.postMessage(this.#conversation, item);
     this.#expect(seq, item.text);
     this.#hooks.onAccepted(item, seq);
     clearTimeout(this.#nudge);
@@ -128,6 +130,9 @@ export class Chat {
     const conversation = this.#conversation;
     this.#link = new Link(this.#api, conversation, {
       onEvents: (events) => events.forEach((event) => this.#take(event)),
+      onPartial: (partial) => {
+        if (!this.#answered.has(partial.question_seq)) this.#hooks.onPartial(partial);
+      },
       onLost: () => this.#conversation === conversation && this.#forget("ended"),
       onState: (state, failures) => this.#hooks.onState(state, failures),
       isWaiting: () => this.isWaiting,

@@ -44,6 +44,7 @@ const transcript = new Transcript({
   on: {
     retry: (key) => chat.retry(key),
     askAgain: (seq) => chat.askAgain(seq),
+    choose: (text, passage) => chat.send(text, passage),
     behind: (is) => {
       $("jump").hidden = !is;
     },
@@ -57,6 +58,7 @@ const chat = new Chat({
   store: createStore(`trefoil:${settings.inbox}`),
   hooks: {
     onEvent: showEvent,
+    onPartial: (partial) => transcript.showPartial(partial),
     onOutbox: (item) => {
       hideSuggestions();
       transcript.showOutgoing(item);

@@ -3,6 +3,7 @@
  * A stream that drops is opened again from the last event seen, after a growing, jittered wait.
  * After three failures in a row the line asks for new events instead, and tries to stream again
  * once a minute. It knows events only as objects with a `seq`; what they mean is not its business.
+ * What is being written at the moment (`partial`) has none, is told and not counted.
  */
 
 import { Refused } from "./api.js";
@@ -28,8 +29,8 @@ export class Link {
   #retryBaseMs = 1000;
   #breakStream = () => {};
 
-  /* `conversation`: {id, token, last_seq}. Hooks: onEvents(events), onLost(), onState("live" |
-   * "retrying" | "polling", failures), isWaiting() -> a reply is expected. */
+  /* `conversation`: {id, token, last_seq}. Hooks: onEvents(events), onPartial(partial), onLost(),
+   * onState("live" | "retrying" | "polling", failures), isWaiting() -> a reply is expected. */
   constructor(api, conversation, hooks) {
     this.#api = api;
     this.#conversation = conversation;
@@ -110,7 +111,9 @@ export class Link {
         },
         onEvent: (event) => {
           brought = true;
-          this.#take([JSON.parse(event.data)]);
+          const said = JSON.parse(event.data);
+          if (event.kind === "partial") this.#hear(said);
+          else this.#take([said]);
         },
         onRetry: (ms) => {
           this.#retryBaseMs = Math.min(Math.max(ms, 200), 10000);
@@ -139,7 +142,14 @@ export class Link {
   }
 
   async #ask() {
-    this.#take(await this.#api.eventsAfter(this.#conversation, this.#conversation.last_seq));
+    const { last_seq } = this.#conversation;
+    const { events, partial } = await this.#api.eventsAfter(this.#conversation, last_seq);
+    this.#take(events);
+    if (partial) this.#hear(partial);
+  }
+
+  #hear(partial) {
+    if (!this.#stopped) this.#hooks.onPartial(partial);
   }
 
   #take(events) {

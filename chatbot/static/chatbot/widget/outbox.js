@@ -1,6 +1,6 @@
 /* Messages on their way out: one at a time, in the order written, each with its idempotency key.
  *
- * An item is {key, text, state, detail}. States: "sending", "waiting" (not reached the server; tried
+ * An item is {key, text, state, detail, passage}; `passage` is the entry that was chosen, or null. States: "sending", "waiting" (not reached the server; tried
  * again by itself), "failed" (the server said no; tried again only when the visitor asks).
  * A message leaves the outbox when the server has it. A reload brings the rest back from the store.
  */
@@ -33,8 +33,8 @@ export class Outbox {
     return [...this.#items];
   }
 
-  add(text, key) {
-    const item = { key, text, state: "sending", detail: "" };
+  add(text, key, passage = null) {
+    const item = { key, text, state: "sending", detail: "", passage };
     this.#items.push(item);
     this.#save();
     return item;

@@ -57,8 +57,9 @@ export class Transcript {
   #on;
   #group = null;
   #own = new Map(); // idempotency key -> list item
+  #partial = null; // {seq, entry, bubble}: the answer that is being written
 
-  /* `on`: retry(key), askAgain(seq), behind(is there something new below the fold). */
+  /* `on`: retry(key), askAgain(seq), choose(text, passage), behind(is there something new below the fold). */
   constructor({ log, scroller, say, locale, on }) {
     this.#log = log;
     this.#scroller = scroller;
@@ -111,7 +112,22 @@ export class Transcript {
     this.accept(item.key, event.seq, event.created_at);
   }
 
+  /* The text so far of the answer to message `question_seq`. It grows in one bubble, which the answer
+   * replaces; only that is read aloud. */
+  showPartial({ question_seq: seq, text }) {
+    const follow = this.#atEnd();
+    if (!this.#partial || this.#partial.seq !== seq) this.#startPartial(seq);
+    const { bubble } = this.#partial;
+    const before = bubble.textContent;
+    if (text === before) return;
+    if (!text.startsWith(before)) bubble.textContent = "";
+    const fresh = text.slice(bubble.textContent.length);
+    bubble.append(el("span", { class: "fresh" }, fresh));
+    if (follow) this.scrollToEnd();
+  }
+
   addAnswer(event) {
+    this.#endPartial();
     const entry = this.#botEntry("answer");
     entry.dataset.outcome = event.outcome;
     const bubble = el("p", { class: "bubble", lang: event.language || null });
@@ -124,10 +140,12 @@ export class Transcript {
     }
     entry.append(bubble);
     if (citations.length) entry.append(this.#sources(citations, event.language));
+    if (Array.isArray(event.choices) && event.choices.length) entry.append(this.#choices(event));
     this.#arrive(entry, event.seq);
   }
 
   addFailure(event) {
+    this.#endPartial();
     const entry = this.#botEntry("failure");
     const again = el("button", { type: "button", class: "pill" }, this.#say("retry"));
     again.addEventListener("click", () => {
@@ -141,6 +159,7 @@ export class Transcript {
 
   /* Closes what stands above with a note; what follows belongs to another conversation. */
   divide(text) {
+    this.#endPartial();
     const waiting = [...this.#group.children].filter((entry) => !entry.dataset.seq);
     this.#log.append(el("p", { class: "divider" }, text));
     this.#startGroup();
@@ -167,6 +186,36 @@ export class Transcript {
   #botEntry(kind) {
     const who = el("span", { class: "unseen" }, this.#say("assistant"));
     return el("li", { class: `message bot ${kind}` }, who);
+  }
+
+  /* What the visitor may choose from; one is enough, and it is sent like any other message. */
+  #choices({ choices, language }) {
+    const list = el("ul", { class: "choices", "aria-label": this.#say("choices"), lang: language || null });
+    for (const { text, excerpt, document: source, passage } of choices) {
+      const button = el("button", { type: "button" }, el("span", { class: "choice" }, text));
+      if (excerpt) button.append(el("span", { class: "excerpt" }, excerpt));
+      if (source && source !== text) button.append(el("span", { class: "excerpt from" }, source));
+      button.addEventListener("click", () => {
+        for (const one of list.querySelectorAll("button")) one.disabled = true;
+        button.setAttribute("aria-pressed", "true");
+        this.#on.choose(text, passage ?? null);
+      });
+      list.append(el("li", {}, button));
+    }
+    return list;
+  }
+
+  #startPartial(seq) {
+    this.#endPartial();
+    const bubble = el("p", { class: "bubble" });
+    const entry = el("li", { class: "message bot partial", "aria-hidden": "true" }, bubble);
+    this.#partial = { seq, entry, bubble };
+    this.#place(entry, seq + 0.5); // after its question, before any event that is still to come
+  }
+
+  #endPartial() {
+    if (this.#partial) this.#partial.entry.remove();
+    this.#partial = null;
   }
 
   #sentAt(createdAt) {
