@@ -85,7 +85,7 @@ def search(
 
 
 def picked(knowledge_base: KnowledgeBase, passage_id: int) -> list[Found]:
-    """The passage a visitor chose from those offered; none when the live version does not hold it any more."""
+    """The passage a visitor chose from those offered; none when the live version has it no more."""
     live = knowledge_base.live_version
     if live is not None and passage_id not in live.passage_ids:
         return []

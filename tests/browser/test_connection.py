@@ -11,7 +11,7 @@ from tests.browser.conftest import Live, Visit
 
 REFUNDS = "How long do refunds take?"
 EXPRESS = "What does express delivery cost?"
-BOOTS = "Is an exchange of boots free of charge?"
+BOOTS = "Can I exchange boots for another size once, free of charge?"
 
 
 def delivered(page: Page) -> list[str]:
