@@ -188,7 +188,7 @@ def _judge(text: str, spans: Sequence[Span], likeness: Likeness, threshold: floa
             for other_score, other, _, opposed in verdicts
         ):
             return Judged(text, True, "", _citation(span, score), best)
-    reason = next((wrong for *_, wrong, _ in verdicts if wrong), "unsupported")
+    reason: Reason = next((wrong for *_, wrong, _ in verdicts if wrong), "unsupported")
     return Judged(text, False, reason, None, best)
 
 
