@@ -130,7 +130,10 @@ _SPELLED = "|".join(
     if name not in _NEED_CASE
 )
 _SHORT = "|".join(sorted(_NEED_CASE, key=len, reverse=True))
-_BETWEEN = r"(?:(?:more|full|calendar|consecutive|additional|extra|further|long|short|whole|an?) |个|個)?"
+_BETWEEN = (
+    r"(?:(?:more|full|calendar|consecutive|additional|extra|further|long|short|whole|an?"
+    r"|(?:business|working)(?! days?\b)) |个|個)?"
+)
 AFTER = re.compile(
     rf"[ \u00a0-]?{_BETWEEN}(?P<unit>(?i:{_SPELLED})(?![A-Za-z])|(?<=[\d \u00a0])(?:{_SHORT})(?![\w’'-]))"
 )
