@@ -38,9 +38,9 @@ def disagreement(claim: str, source: str, heading: str = "") -> Disagreement:
     """Whether a sentence says yes where a source text says no, or the other way round.
 
     "opposed": they say opposite things of the same words; "unsaid": they differ, but the source is about
-    something else as well, or has nothing to say, so another source may say it; "" when they agree. `source` is one to a few sentences.
-    A `heading` counts as its first: "What cannot be returned" negates what follows, and "Can I return it?"
-    is answered by a source that begins with "No".
+    other things as well, or has no word on it, so another source may say it; "" when they agree.
+    `source` is one to a few sentences. A `heading` counts as its first: "What cannot be returned" negates
+    what follows, and "Can I return it?" is answered by a source that begins with "No".
     """
     said, given = read(claim), _under(heading, source)
     open_said, open_given = _unmatched(said, given), _unmatched(given, said)
@@ -61,7 +61,7 @@ def disagreement(claim: str, source: str, heading: str = "") -> Disagreement:
             open_said.remove(cue)
             if not _stood_for(cue, open_given, given, said) and not _take(open_said, cue.clause):
                 return "unsaid"
-    own = [cue for cue in open_given if cue.demands and cue.clause > given.heading]
+    own = [cue for cue in open_given if cue.demands and (cue.head is None or cue.clause > given.heading)]
     if any(_passed_over(cue, given, said) and not _take(open_said, None) for cue in own):
         return "opposed"
     return ""
@@ -170,8 +170,8 @@ def _makes_up(cues: list[Cue], token: Token) -> bool:
 
 def _repeated(cues: list[Cue], given: Reading, said: Reading) -> bool:
     """Uses up a negation of the source whose clause the claim repeats in other words."""
-    body = [cue for cue in cues if cue.clause > given.heading]
-    cue = next((cue for cue in body if cue.head is None or _covered(cue, given, said)), None)
+    body = [cue for cue in cues if cue.clause > given.heading and _covered(cue, given, said)]
+    cue = next((cue for cue in cues if cue.head is None or cue in body), None)
     if cue is not None:
         cues.remove(cue)
     return cue is not None

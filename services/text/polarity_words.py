@@ -14,7 +14,7 @@ def _either(patterns: str) -> str:
 
 
 _NO_NEGATION = r"""
-\bnot (?:only|least|to mention|unlike)\b
+\bnot only\b(?=.{0,300}\b(?:but|also|too|as well)\b)|\bnot (?:least|to mention|unlike)\b
 (?<!can )(?<!could )(?<!do )(?<!does )(?<!will )\bnot (?:just|merely|simply)\b
 \bno (?:doubt|matter|wonder)\b
 \bno\.? ?(?=\d)
