@@ -10,14 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from chatbot.answerability import FAQ, Border, Borders, Floats, fit, reliability, signs
-from services.search.fitting import held_out_variants
-from services.search.hybrid import HybridIndex, ViewWeights
 from services.search.rows import Vectors
+
+if TYPE_CHECKING:
+    from services.search.hybrid import HybridIndex, ViewWeights
 
 MOST_CASES = 300
 _FOLDS = 5
@@ -56,6 +58,8 @@ def calibrated(
     pieces: Pieces, weights: ViewWeights | None, *, going_on: Callable[[], None] = lambda: None
 ) -> Borders:
     """The borders for an index of these pieces, searched with these weights. Deterministic."""
+    from services.search.fitting import held_out_variants
+
     seen: list[Floats] = []
     right: list[bool] = []
     owners: list[int] = []
@@ -99,6 +103,8 @@ def _found(index: HybridIndex, question: str, vec: Vectors) -> tuple[list[_Hit],
 
 
 def _index(pieces: Pieces, weights: ViewWeights | None) -> HybridIndex:
+    from services.search.hybrid import HybridIndex
+
     return HybridIndex.build(
         piece_ids=pieces.piece_ids,
         passage_ids=pieces.passage_ids,
