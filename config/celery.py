@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import os
 import warnings
+from pathlib import Path
+from time import monotonic
 from typing import Any
+from uuid import uuid4
 
 from celery import Celery, signals
 from celery.platforms import SecurityWarning
 from kombu import Queue
+from kombu.transport import filesystem
+from kombu.utils.json import dumps
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -53,6 +58,7 @@ def _settings() -> dict[str, Any]:
     }
     if CORE.redis_url:
         return {**common, "broker_url": CORE.redis_url}
+    setattr(filesystem.Channel, "_put", _put_whole)  # noqa: B010 - kombu has no other way in
     broker = DATA_DIR / "broker"
     for name in ("queue", "control"):
         (broker / name).mkdir(parents=True, exist_ok=True)
@@ -67,6 +73,15 @@ def _settings() -> dict[str, Any]:
             "polling_interval": 0.2,
         },
     }
+
+
+def _put_whole(channel: filesystem.Channel, queue: str, payload: Any, **_: Any) -> None:
+    """A message has its name only when it is whole: kombu's own lets a worker take one that is still empty,
+    and the worker ends of it."""
+    folder = Path(channel.data_folder_out)
+    name = f"{round(monotonic() * 1000)}_{uuid4()}.{queue}.msg"
+    (folder / f"{name}.part").write_text(dumps(payload), encoding="utf-8")
+    (folder / f"{name}.part").rename(folder / name)
 
 
 @app.on_configure.connect
