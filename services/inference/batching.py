@@ -51,6 +51,8 @@ class Served:
     packed_up_to: int = 0
     """Texts of so many tokens need not be of one length to share a batch."""
     running: int = 0
+    retired: bool = False
+    """Another took its place: it answers what is still sent to it, and is off the queue in between."""
     lines: dict[Priority, Line] = field(default_factory=lambda: {priority: Line() for priority in Priority})
 
     def room_for(self, count: int) -> Answers:
@@ -78,11 +80,8 @@ class Batcher:
         self._waiting_tokens = 0
         self._tokens_per_s = 0.0
         self._stopped = ""
-        lock = threading.RLock()
-        self._changed = threading.Condition(lock)
+        self._changed = threading.Condition()
         """Lanes wait here for work."""
-        self._settled = threading.Condition(lock)
-        """A model that is retired waits here for its last batch."""
         self._lanes: list[threading.Thread] = []
 
     @property
@@ -111,12 +110,14 @@ class Batcher:
         return model
 
     def retire(self, model: Served) -> None:
-        """Take a model off the queue once what waits for it is answered; it takes no new texts."""
+        """Take a model off the queue once what waits for it is answered.
+
+        A caller that chose it before, and is still tokenising, is answered by it all the same.
+        """
         with self._changed:
-            self._models = [other for other in self._models if other is not model or _has_work(other)]
             model.name = f"{model.name} (retired)"
-            if model in self._models:
-                threading.Thread(target=self._drop_when_idle, args=(model,), daemon=True).start()
+            model.retired = True
+            self._drop_if_idle(model)
 
     def submit(
         self,
@@ -141,6 +142,8 @@ class Batcher:
                 raise Unavailable(self._stopped or _DIED)
             if not admitted:
                 self._admit(len(token_ids), priority)
+            if model.retired and model not in self._models:
+                self._models = [*self._models, model]
             model.lines[priority].add([Text(call, row, ids) for row, ids in enumerate(token_ids)])
             self._waiting += len(token_ids)
             self._waiting_tokens += sum(map(len, token_ids))
@@ -176,9 +179,9 @@ class Batcher:
                     self._answer(model, batch)
                 with self._changed:
                     model.running -= 1
+                    self._drop_if_idle(model)
                     if self._waiting:
                         self._changed.notify()
-                    self._settled.notify_all()
         except BaseException as error:  # a bug, or an exit asked for inside the model
             log.exception("inference_lane_died", error=type(error).__name__)
             self._stop(_DIED, under_way=batch)
@@ -253,9 +256,9 @@ class Batcher:
         rate = tokens * model.lanes / max(took_s, 1e-6)
         self._tokens_per_s = 0.8 * self._tokens_per_s + 0.2 * rate if self._tokens_per_s else rate
 
-    def _drop_when_idle(self, model: Served) -> None:
-        with self._changed:
-            self._settled.wait_for(lambda: self._stopped or not _has_work(model))
+    def _drop_if_idle(self, model: Served) -> None:
+        has_work = model.running > 0 or any(line for line in model.lines.values())
+        if model.retired and not has_work:
             self._models = [other for other in self._models if other is not model]
 
     def _stop(self, reason: str, under_way: Sequence[Text] = ()) -> None:
@@ -265,13 +268,8 @@ class Batcher:
             waiting = [*under_way, *(text for line in lines for text in line.clear())]
             self._waiting = self._waiting_tokens = 0
             self._changed.notify_all()
-            self._settled.notify_all()
         for call in _calls(waiting):
             call.fail(Unavailable(reason))
-
-
-def _has_work(model: Served) -> bool:
-    return model.running > 0 or any(line for line in model.lines.values())
 
 
 def _calls(texts: Iterable[Text]) -> list[Call]:

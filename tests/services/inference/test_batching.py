@@ -321,3 +321,38 @@ def test_one_text_is_not_held_back_to_fill_a_batch(make: Callable[..., One], mod
         took_s.append(time.perf_counter() - started)
     assert sorted(took_s)[25] < 0.02
     assert len(model.batches) == 51
+
+
+def test_a_model_that_was_exchanged_answers_whoever_had_chosen_it(
+    make: Callable[..., One], model: GatedModel
+) -> None:
+    """A caller tokenises between choosing a model and sending to it; an exchange may come in between."""
+    one = make()
+    model.gate.set()
+    one.batcher.retire(one.served)
+    assert one.submit([[7, 7]]).result(WAIT_S).tolist() == [[7, 2]]
+    assert one.submit([[8]]).result(WAIT_S).tolist() == [[8, 1]]
+    assert one.waiting == 0
+
+
+def test_what_waits_for_a_model_is_answered_after_its_exchange_and_by_closing(
+    make: Callable[..., One], model: GatedModel
+) -> None:
+    one = make()
+    running = one.submit([[1]])
+    model.wait_until_busy()
+    waiting = one.submit([[2]])
+    one.batcher.retire(one.served)
+    model.gate.set()
+    assert running.result(WAIT_S).tolist() == [[1, 1]]
+    assert waiting.result(WAIT_S).tolist() == [[2, 1]]
+    model.wait_until_busy()
+
+    model.gate.clear()
+    one.submit([[3]])
+    model.wait_until_busy()
+    late = one.submit([[4]])
+    threading.Timer(0.2, model.gate.set).start()
+    one.close()
+    with pytest.raises(Unavailable):
+        late.result(WAIT_S)
