@@ -1,24 +1,25 @@
-"""Rows: knowledge (documents, passages, pieces, versions), intents, and conversations (events, turns).
+"""Rows of the knowledge: web sites, documents, passages, pieces, their versions, and what they are judged on.
 
-Fields, constraints and small derived properties only; what happens to rows is in the rooms.
-Rows between stages are the queue: a document `queued`, a piece without `vec`, a knowledge base whose
-`revision` is ahead of `indexed_revision`, a turn without `answered_at`.
+Rows between stages are the queue: a web site or a document `queued`, a piece without `vec`, a knowledge base
+whose `revision` is ahead of `indexed_revision`.
 """
 
 from __future__ import annotations
-
-import uuid
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 
 class KnowledgeBase(models.Model):
-    """What one assistant may answer from. `revision` grows with every change of its passages."""
+    """What one assistant may answer from. `revision` grows with every change of its passages.
+
+    `compared_revision` is the one whose passages were last compared with one another for conflicts.
+    """
 
     name = models.CharField(_("name"), max_length=120, unique=True)
     revision = models.PositiveIntegerField(_("revision"), default=0)
     indexed_revision = models.PositiveIntegerField(_("indexed revision"), default=0)
+    compared_revision = models.PositiveIntegerField(default=0, editable=False)
     index_path = models.CharField(_("index"), max_length=200, blank=True)
     indexed_at = models.DateTimeField(_("indexed at"), null=True, blank=True)
     live_version = models.ForeignKey(
@@ -44,9 +45,56 @@ class KnowledgeBase(models.Model):
         return self.name
 
 
+class Source(models.Model):
+    """A web site whose pages are documents: read when asked, and again every so many hours.
+
+    The row is the queue, as a document's is. `problems` is a list of {"url", "reason", "detail"}: pages that
+    gave nothing in the last round, and why.
+    """
+
+    class State(models.TextChoices):
+        QUEUED = "queued", _("Queued")
+        RUNNING = "running", _("Being read")
+        DONE = "done", _("Done")
+        FAILED = "failed", _("Failed")
+        STOPPED = "stopped", _("Stopped")
+
+    knowledge_base = models.ForeignKey(
+        KnowledgeBase, models.CASCADE, related_name="sources", verbose_name=_("knowledge base")
+    )
+    url = models.URLField(_("address"), max_length=500)
+    every_h = models.PositiveIntegerField(_("read again every so many hours"), null=True, blank=True)
+    most_pages = models.PositiveIntegerField(_("pages at most"), default=500)
+    state = models.CharField(_("state"), max_length=10, choices=State, default=State.QUEUED)
+    failure = models.TextField(_("what went wrong"), blank=True)
+    stop_asked = models.BooleanField(default=False, editable=False)
+    attempts = models.PositiveSmallIntegerField(_("attempts"), default=0, editable=False)
+    claimed_at = models.DateTimeField(_("last sign of life"), null=True, blank=True, editable=False)
+    now_reading = models.CharField(_("page being read"), max_length=500, blank=True, editable=False)
+    pages_changed = models.PositiveIntegerField(_("new or changed pages"), default=0, editable=False)
+    pages_same = models.PositiveIntegerField(_("unchanged pages"), default=0, editable=False)
+    pages_skipped = models.PositiveIntegerField(_("pages left out"), default=0, editable=False)
+    problems = models.JSONField(_("problems"), default=list, blank=True, editable=False)
+    read_at = models.DateTimeField(_("last read"), null=True, blank=True, editable=False)
+    due_at = models.DateTimeField(_("next reading"), null=True, blank=True, editable=False)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("web site")
+        verbose_name_plural = _("web sites")
+        ordering = ["url"]
+        indexes = [models.Index(fields=["state", "due_at"], name="web_source_queue")]
+        constraints = [models.UniqueConstraint(fields=["knowledge_base", "url"], name="source_url_once")]
+
+    def __str__(self) -> str:
+        return self.url
+
+
 class Document(models.Model):
     """One uploaded source, kept as it came in the file store; its text as blocks in its passages.
 
+    A web site's page has its `source`, its `url` to show and, as `page`, what the next crawl compares.
+    `editions` are the files it had before, latest first, as {"path", "hash", "type", "at", "by"}.
     A removed one is shown nowhere and stays for the versions and the answers that hold its passages; a new
     upload of the same file name brings it back.
     """
@@ -61,6 +109,11 @@ class Document(models.Model):
     knowledge_base = models.ForeignKey(
         KnowledgeBase, models.CASCADE, related_name="documents", verbose_name=_("knowledge base")
     )
+    source = models.ForeignKey(
+        Source, models.SET_NULL, null=True, blank=True, related_name="documents", verbose_name=_("web site")
+    )
+    url = models.CharField(_("address"), max_length=500, blank=True)
+    page = models.JSONField(default=dict, blank=True, editable=False)
     title = models.CharField(_("title"), max_length=200)
     filename = models.CharField(_("file name"), max_length=200)
     media_type = models.CharField(_("type"), max_length=80)
@@ -76,6 +129,8 @@ class Document(models.Model):
     claimed_at = models.DateTimeField(_("last sign of life"), null=True, blank=True)
     created_at = models.DateTimeField(_("created at"), auto_now_add=True)
     ingested_at = models.DateTimeField(_("ingested at"), null=True, blank=True)
+    review_by = models.DateField(_("to be looked at by"), null=True, blank=True)
+    editions = models.JSONField(default=list, blank=True, editable=False)
 
     class Meta:
         verbose_name = _("document")
@@ -159,6 +214,92 @@ class Piece(models.Model):
         return self.text[:80]
 
 
+class QuestionVariant(models.Model):
+    """A question that people gave a passage, beside those of its file; it outlives a new upload.
+
+    The passage is named by its document and heading, as an evaluation case names it.
+    """
+
+    class Origin(models.TextChoices):
+        HAND = "hand", _("By hand")
+        LINK = "link", _("An agent's link")
+
+    document = models.ForeignKey(
+        Document, models.CASCADE, related_name="question_variants", verbose_name=_("document")
+    )
+    heading = models.CharField(_("heading"), max_length=400)
+    question = models.CharField(_("question"), max_length=500)
+    origin = models.CharField(_("from"), max_length=10, choices=Origin, default=Origin.HAND)
+    by = models.CharField(_("added by"), max_length=150, blank=True)
+    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
+
+    class Meta:
+        verbose_name = _("question variant")
+        verbose_name_plural = _("question variants")
+        ordering = ["pk"]
+        constraints = [
+            models.UniqueConstraint(fields=["document", "heading", "question"], name="variant_once")
+        ]
+
+    def __str__(self) -> str:
+        return self.question[:80]
+
+
+class Term(models.Model):
+    """Words that mean the same to this company: each finds what is written with another."""
+
+    knowledge_base = models.ForeignKey(
+        KnowledgeBase, models.CASCADE, related_name="terms", verbose_name=_("knowledge base")
+    )
+    words = models.JSONField(_("words"), default=list)
+    note = models.CharField(_("note"), max_length=200, blank=True)
+    updated_at = models.DateTimeField(_("updated at"), auto_now=True)
+
+    class Meta:
+        verbose_name = _("term")
+        verbose_name_plural = _("terms")
+        ordering = ["pk"]
+
+    def __str__(self) -> str:
+        return " = ".join(map(str, self.words))[:80]
+
+
+class Conflict(models.Model):
+    """Two passages alike in what they are about, unlike in a number or a negation.
+
+    `evidence` says where: {"first": [start, end], "second": [start, end], "first_says", "second_says",
+    "likeness"}, offsets into the passages' texts in characters.
+    """
+
+    class Kind(models.TextChoices):
+        FIGURE = "figure", _("Unlike figures")
+        NEGATION = "negation", _("One says no")
+
+    class State(models.TextChoices):
+        OPEN = "open", _("Open")
+        DISMISSED = "dismissed", _("Not a conflict")
+
+    knowledge_base = models.ForeignKey(
+        KnowledgeBase, models.CASCADE, related_name="conflicts", verbose_name=_("knowledge base")
+    )
+    first = models.ForeignKey(Passage, models.CASCADE, related_name="+", verbose_name=_("first passage"))
+    second = models.ForeignKey(Passage, models.CASCADE, related_name="+", verbose_name=_("second passage"))
+    kind = models.CharField(_("kind"), max_length=10, choices=Kind)
+    evidence = models.JSONField(_("evidence"), default=dict)
+    state = models.CharField(_("state"), max_length=10, choices=State, default=State.OPEN)
+    decided_by = models.CharField(_("decided by"), max_length=150, blank=True)
+    found_at = models.DateTimeField(_("found at"))
+
+    class Meta:
+        verbose_name = _("conflict")
+        verbose_name_plural = _("conflicts")
+        ordering = ["-found_at", "pk"]
+        constraints = [models.UniqueConstraint(fields=["first", "second"], name="conflict_once")]
+
+    def __str__(self) -> str:
+        return f"{self.first} ≠ {self.second}"
+
+
 class KnowledgeVersion(models.Model):
     """One state of a knowledge base that can answer: its index, how it did on the cases, if it may serve.
 
@@ -239,141 +380,3 @@ class EvaluationCase(models.Model):
 
     def __str__(self) -> str:
         return self.question[:80]
-
-
-class Intent(models.Model):
-    """What a visitor may want, in the operator's own examples, and what is done about it.
-
-    `template` is said with its slots filled ({order_number}); `slots` is a list of {"name", "kind",
-    "pattern"?, "ask", "ask_zh"?, "required"}; `action` is {"method", "url", "headers"?, "reply_path"?} or {}.
-    """
-
-    inbox = models.ForeignKey("Inbox", models.CASCADE, related_name="intents", verbose_name=_("inbox"))
-    name = models.SlugField(_("name"), max_length=60)
-    examples = models.JSONField(_("examples"), default=list, blank=True)
-    template = models.TextField(_("answer"), blank=True)
-    template_zh = models.TextField(_("answer in Chinese"), blank=True)
-    slots = models.JSONField(_("slots"), default=list, blank=True)
-    action = models.JSONField(_("action"), default=dict, blank=True)
-    enabled = models.BooleanField(_("in use"), default=True)
-    updated_at = models.DateTimeField(_("updated at"), auto_now=True)
-
-    class Meta:
-        verbose_name = _("intent")
-        verbose_name_plural = _("intents")
-        ordering = ["name"]
-        constraints = [models.UniqueConstraint(fields=["inbox", "name"], name="intent_name_once")]
-
-    def __str__(self) -> str:
-        return self.name
-
-
-class Inbox(models.Model):
-    """One place where visitors meet the assistant: a website's widget with its words and colour."""
-
-    name = models.CharField(_("name"), max_length=120)
-    key = models.SlugField(_("public key"), max_length=40, unique=True)
-    knowledge_base = models.ForeignKey(
-        KnowledgeBase, models.PROTECT, related_name="inboxes", verbose_name=_("knowledge base")
-    )
-    locale = models.CharField(_("language"), max_length=10, default="en")
-    greeting = models.CharField(_("greeting"), max_length=300, blank=True)
-    greeting_zh = models.CharField(_("greeting in Chinese"), max_length=300, blank=True)
-    suggestions = models.JSONField(_("suggested questions"), default=list, blank=True)
-    suggestions_zh = models.JSONField(_("suggested questions in Chinese"), default=list, blank=True)
-    colour = models.CharField(_("colour"), max_length=9, default="#1d6b45")
-    allowed_origins = models.JSONField(
-        _("websites that may show the widget"),
-        default=list,
-        blank=True,
-        help_text=_("Origins such as https://shop.example.com; an empty list allows this site only."),
-    )
-    created_at = models.DateTimeField(_("created at"), auto_now_add=True)
-
-    class Meta:
-        verbose_name = _("inbox")
-        verbose_name_plural = _("inboxes")
-
-    def __str__(self) -> str:
-        return self.name
-
-    @property
-    def intents_task(self) -> str:
-        """The task that its intents' classifier serves."""
-        return f"intents-{self.key.lower()}"
-
-
-class Conversation(models.Model):
-    """One visitor's conversation. `token_hash` is the SHA-256 of the token only the visitor holds."""
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    inbox = models.ForeignKey(Inbox, models.PROTECT, related_name="conversations", verbose_name=_("inbox"))
-    token_hash = models.CharField(max_length=64, editable=False)
-    locale = models.CharField(_("language"), max_length=10, default="en")
-    page_url = models.CharField(_("opened on"), max_length=500, blank=True)
-    last_seq = models.PositiveIntegerField(_("events"), default=0)
-    form = models.JSONField(_("open form"), default=dict, blank=True, editable=False)
-    created_at = models.DateTimeField(_("started at"), auto_now_add=True)
-    last_event_at = models.DateTimeField(_("last event at"), null=True, blank=True)
-
-    class Meta:
-        verbose_name = _("conversation")
-        verbose_name_plural = _("conversations")
-        ordering = ["-created_at"]
-
-    def __str__(self) -> str:
-        return str(self.id)[:8]
-
-
-class ConversationEvent(models.Model):
-    """The append-only log of a conversation; `seq` counts from 1 without a gap."""
-
-    class Kind(models.TextChoices):
-        VISITOR_MESSAGE = "visitor_message", _("Visitor")
-        BOT_MESSAGE = "bot_message", _("Assistant")
-        FAILED = "failed", _("Failed")
-
-    conversation = models.ForeignKey(Conversation, models.CASCADE, related_name="events")
-    seq = models.PositiveIntegerField()
-    kind = models.CharField(max_length=20, choices=Kind)
-    payload = models.JSONField()
-    idempotency_key = models.CharField(max_length=80, null=True, blank=True)
-    created_at = models.DateTimeField()
-
-    class Meta:
-        verbose_name = _("event")
-        verbose_name_plural = _("events")
-        ordering = ["conversation_id", "seq"]
-        constraints = [
-            models.UniqueConstraint(fields=["conversation", "seq"], name="event_seq_once"),
-            models.UniqueConstraint(fields=["conversation", "idempotency_key"], name="event_key_once"),
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.seq} {self.kind}"
-
-
-class Turn(models.Model):
-    """One question to be answered: the queue of the dialogue, and the record of how it was answered."""
-
-    conversation = models.ForeignKey(Conversation, models.CASCADE, related_name="turns")
-    question_seq = models.PositiveIntegerField()
-    claimed_at = models.DateTimeField(null=True, blank=True)
-    attempts = models.PositiveSmallIntegerField(default=0)
-    answered_at = models.DateTimeField(null=True, blank=True)
-    outcome = models.CharField(max_length=20, blank=True)
-    partial = models.TextField(blank=True)
-    trace = models.JSONField(default=dict, blank=True)
-    model_version = models.CharField(max_length=120, blank=True)
-    created_at = models.DateTimeField()
-
-    class Meta:
-        verbose_name = _("turn")
-        verbose_name_plural = _("turns")
-        indexes = [models.Index(fields=["answered_at", "claimed_at"], name="turn_queue")]
-        constraints = [
-            models.UniqueConstraint(fields=["conversation", "question_seq"], name="turn_question_once")
-        ]
-
-    def __str__(self) -> str:
-        return f"{self.conversation_id} #{self.question_seq}"
