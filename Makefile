@@ -39,7 +39,7 @@ run: $(VENV)/.installed ## Set up, load the sample company and start everything
 
 test: dev ## Set up and pass the tests
 	@$(PY) -m tests.requirements
-	@$(PY) -m pytest -n 2 --dist loadfile
+	@$(PY) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: dev ## Style, types, walls, translations, documents
 	@$(VENV)/bin/ruff check .

@@ -4,6 +4,7 @@ and a worker killed on the way changes nothing."""
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -35,20 +36,35 @@ def prepared(folder: Path) -> Suite:
     return suite
 
 
-def play(suite: Suite) -> None:
-    """Play to the end in one process, as a worker's task does it, a call after another."""
-    suite.manage("shell", "-c", PLAYING)
+def play(suite: Suite, until_h: int = 10_000) -> None:
+    """Play so many hours, or to the end, in one process, as a worker's task does it, a call after another."""
+    suite.manage("shell", "-c", PLAYING % until_h)
 
 
-PLAYING = (
-    "import time\nfrom sentiment_monitor.tasks import play\nfrom sentiment_monitor.models import Replay\n"
-    "while Replay.objects.get().state == 'running':\n    play()\n    time.sleep(0.2)\nplay()\n"
-)
+PLAYING = """
+import time
+from datetime import timedelta
+from sentiment_monitor.tasks import play
+from sentiment_monitor.models import Replay
+
+def goes_on():
+    replay = Replay.objects.get()
+    return replay.state == 'running' and replay.cursor < replay.starts_at + timedelta(hours=%d)
+
+while goes_on():
+    play()
+    time.sleep(0.05)
+if Replay.objects.get().state != 'running':
+    play()
+"""
 
 
 @pytest.mark.timeout(1200)
 def test_the_crisis_warns_once_and_a_killed_worker_changes_nothing(tmp_path: Path) -> None:
     undisturbed = prepared(tmp_path / "a")
+    play(undisturbed, until_h=CRISIS_BEGINS_H - 60)
+    disturbed = make_suite(tmp_path / "b", MONITOR_LEASE_S="5")
+    shutil.copytree(undisturbed.data_dir, disturbed.data_dir)
     play(undisturbed)
     expected: dict[str, Any] = undisturbed.rows(WHAT_CAME_OF_IT)
 
@@ -60,8 +76,7 @@ def test_the_crisis_warns_once_and_a_killed_worker_changes_nothing(tmp_path: Pat
     assert len(mails) == 1
     assert "Negative surge: Brightkettle" in mails[0].read_text(errors="replace")
 
-    disturbed = prepared(tmp_path / "b")
-    for hours in (120, 390, 500):  # the second while the crisis is being told
+    for hours in (380, 392, 500):  # before the crisis, while it is being told, after it
         kill_when_at(disturbed, hours)
     play(disturbed)
     assert disturbed.rows(WHAT_CAME_OF_IT) == expected
@@ -70,7 +85,7 @@ def test_the_crisis_warns_once_and_a_killed_worker_changes_nothing(tmp_path: Pat
 def kill_when_at(suite: Suite, hours: int) -> None:
     """Let a process play until its clock has passed some hours, then kill -9 it in the middle."""
     process = subprocess.Popen(
-        [sys.executable, "manage.py", "shell", "-c", PLAYING], cwd=ROOT, env=suite.environment
+        [sys.executable, "manage.py", "shell", "-c", PLAYING % 10_000], cwd=ROOT, env=suite.environment
     )
     try:
         wait_until(lambda: played_h(suite) >= hours or process.poll() is not None, 240)
