@@ -7,6 +7,9 @@ index, default weights and encoder are used as they are.
 With --variants N, N of each entry's queries (drawn by the seed, from entries that have more) become question
 variants of it: they enter the index, the weights are fitted on them, and only the other queries are asked.
 
+Where DIR has a terms.csv (words that mean the same, a group a row) the product is measured with these terms,
+as a person would have told it, and without them.
+
 A query in a language that the encoder does not understand is searched by words alone, as the product does.
 Ranks are over all entries, ties at mid-rank; an entry that the index does not return has no rank and counts
 as missed.
@@ -14,6 +17,7 @@ as missed.
 
 from __future__ import annotations
 
+import csv
 import json
 import random
 from collections import defaultdict
@@ -28,6 +32,7 @@ from numpy.typing import NDArray
 from benchmarks.command import arguments, serving_engine, write
 from services.inference.engine import Engine
 from services.inference.values import Priority, Vectors
+from services.search.equivalents import Equivalents
 from services.search.fitting import fit_on_variants
 from services.search.fusion import rrf
 from services.search.hybrid import HybridIndex, ViewWeights
@@ -73,7 +78,9 @@ def run(data: Path, seed: int, variants: int, engine: Engine) -> tuple[dict[str,
         "vecs": vecs,
     }
     weights = fit_on_variants(**built_from) if variants else ViewWeights()
-    index = HybridIndex.build(**built_from, encoder_version=engine.encoder().version, weights=weights)
+    version = engine.encoder().version
+    index = HybridIndex.build(**built_from, encoder_version=version, weights=weights)
+    told = terms(data)
     query_vecs = embed(engine, [query.text for query in queries])
     words, meaning = baselines(entries, queries, built_from, query_vecs)
     gold = np.asarray([query.gold for query in queries])
@@ -83,6 +90,11 @@ def run(data: Path, seed: int, variants: int, engine: Engine) -> tuple[dict[str,
         "RRF of the two": ranked(fused(words, meaning), gold),
         "this project": index_ranks(index, queries, query_vecs, engine),
     }
+    if told:
+        with_terms = HybridIndex.build(
+            **built_from, encoder_version=version, weights=weights, equivalents=told
+        )
+        ranks["this project, terms told"] = index_ranks(with_terms, queries, query_vecs, engine)
     ours = ranks["this project"]
     metrics = {
         "recall_at_1": recall(ours, 1),
@@ -91,6 +103,9 @@ def run(data: Path, seed: int, variants: int, engine: Engine) -> tuple[dict[str,
         "bm25_recall_at_1": recall(ranks["BM25"], 1),
         "dense_recall_at_1": recall(ranks["dense, on the question"], 1),
     }
+    if told:
+        ours = ranks["this project, terms told"]
+        metrics |= {"terms_recall_at_1": recall(ours, 1), "terms_recall_at_5": recall(ours, 5)}
     return metrics, table(ranks, entries, queries, taken, weights)
 
 
@@ -101,6 +116,14 @@ def read(data: Path) -> tuple[list[Entry], list[Query]]:
     entries = [Entry(row.get("question") or "", _joined(row.get("answers"))) for row in rows]
     asked = [json.loads(line) for line in (data / "queries.jsonl").open(encoding="utf-8") if line.strip()]
     return entries, [Query(row["query"], places[row["faq_id"]]) for row in asked]
+
+
+def terms(data: Path) -> Equivalents | None:
+    """The words that mean the same, where the folder has a file of them."""
+    if not (data / "terms.csv").exists():
+        return None
+    with (data / "terms.csv").open(encoding="utf-8-sig", newline="") as file:
+        return Equivalents([[cell for cell in row if cell.strip()] for row in csv.reader(file)])
 
 
 def _joined(answers: str | Sequence[str] | None) -> str:
@@ -178,7 +201,10 @@ def index_ranks(index: HybridIndex, queries: Sequence[Query], query_vecs: Vector
     ranks = np.full(len(queries), np.inf)
     for row, query in enumerate(queries):
         known = understands(engine.embed, version, detect(query.text))
-        hits = index.search(query.text, query_vecs[row] if known else None, k=len(index))
+        vecs = query_vecs[row : row + 1]
+        if known and (other := index.reworded(query.text)) is not None:
+            vecs = np.concatenate([vecs, engine.embed([other])])
+        hits = index.search(query.text, vecs if known else None, k=len(index))
         own = next((hit.score for hit in hits if hit.passage_id == query.gold), None)
         if own is not None:
             beside = sum(hit.score == own for hit in hits) - 1

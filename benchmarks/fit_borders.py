@@ -7,8 +7,9 @@ questions are taken beside them.
 Each set becomes a knowledge base: an intent's first question is an entry's title, two more stand as its text,
 the others are asked. Every question is asked twice: as things are, and with its entry taken away. Questions
 of the sets are asked of the sample company's documents too, as those that are about something else. FAQ
-learns whether the first entry is the right one, from the sets; DOCUMENTS whether it is among the first three,
-from all, by signs that do not depend on how alike neighbouring sections are. Each part counts alike.
+learns whether the first entry is the right one, from the sets, and OFFERS whether it is among the first
+three; DOCUMENTS learns that from all, by signs that do not depend on how alike neighbouring sections are.
+Each part counts alike.
 """
 
 from __future__ import annotations
@@ -40,6 +41,7 @@ ASKED_IN_ALL = 460
 FAR = 150
 """Questions of each set that are asked of the sample company's documents."""
 FAQ_SIGNS = ("score", "margin", "lead", "agree")
+OFFER_SIGNS = ("score", "lead")
 DOCUMENT_SIGNS = ("dense", "lexical", "score")
 FAR_COUNTS = 0.3
 """What the far questions count in FAQ, where every part counts 1."""
@@ -73,7 +75,7 @@ def main() -> None:
 
 
 def run(data: Path, seed: int, engine: Engine) -> dict[str, Any]:
-    """mean, width, weights (each in the order of SIGNS) and bias of both borders."""
+    """mean, width, weights (each in the order of SIGNS) and bias of the three borders."""
     engine.warm()
     paths = sorted(data.glob("*/train.csv"))
     if not paths:
@@ -81,6 +83,9 @@ def run(data: Path, seed: int, engine: Engine) -> dict[str, Any]:
     sets = [intents(path, seed, engine) for path in paths]
     own, far = company(paths, seed, engine)
     return {
+        "offers": border(
+            [(one, one.among, 1.0) for one in sets] + [(far, far.among, FAR_COUNTS)], OFFER_SIGNS
+        ),
         "faq": border([(one, one.first, 1.0) for one in sets] + [(far, far.first, FAR_COUNTS)], FAQ_SIGNS),
         "documents": border([(one, one.among, 1.0) for one in (*sets, own, far)], DOCUMENT_SIGNS),
     }

@@ -109,7 +109,8 @@ TOPICS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "Pull the plug before you touch the {part}.",
             "{code} has been tested for a load of {m} kg; more than that may break the {part}.",
         ),
-        ("Is the {kind} safe for children?", "how much weight can {code} carry", "how near may {name} be to fire"),
+        ("Is the {kind} safe for children?", "how much weight can {code} carry",
+         "how near may {name} be to fire"),
     ),
     "App": (
         (
@@ -118,7 +119,8 @@ TOPICS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
             "Up to {n} people can share one {kind}; each needs an account.",
             "Updates of the {kind} take {m} minutes; do not switch it off meanwhile.",
         ),
-        ("The app does not find my {kind}", "how many people can share {name}", "how long does an update of {code} take"),
+        ("The app does not find my {kind}", "how many people can share {name}",
+         "how long does an update of {code} take"),
     ),
 }  # fmt: skip
 PARTS = ("lid", "filter", "cable", "strap", "hinge", "blade", "cover", "handle", "sensor", "valve")
@@ -126,9 +128,15 @@ BAD = ("bleach", "steam", "salt water", "direct sun", "abrasive powder", "a high
 OFF_TOPIC = (
     "who won the chess championship", "what is the capital of Mongolia", "write me a poem about autumn",
     "do you sell cinema tickets", "what will the weather be like in Lisbon", "how do I file my taxes",
-    "recommend a film for tonight", "is my neighbour allowed to park there", "translate good morning to Welsh",
+    "recommend a film for tonight", "is my neighbour allowed to park there",
+    "translate good morning to Welsh",
 )  # fmt: skip
-FOLLOW_UPS = ("and how long does that take?", "what does it cost?", "and if it is broken?", "is that covered?")
+FOLLOW_UPS = (
+    "and how long does that take?",
+    "what does it cost?",
+    "and if it is broken?",
+    "is that covered?",
+)
 PRODUCTS_A_FILE = 12
 FAQ_SHARE = 0.05
 
@@ -198,7 +206,7 @@ def files(made: list[Passage]) -> Iterator[tuple[str, bytes]]:
 
 
 def questions(made: list[Passage], count: int, seed: int) -> list[str]:
-    """So many messages: 7 in 10 about a product, 1 in 10 vague, 1 off topic, 1 that leans on the one before."""
+    """So many messages: of ten 7 about a product, 1 vague, 1 off topic, 1 that leans on the one before."""
     draw = random.Random(seed + 1)
     asked: list[str] = []
     while len(asked) < count:

@@ -9,7 +9,7 @@ import uuid
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
-from chatbot.models import Conversation, Inbox
+from chatbot.models import Conversation, Document, Inbox, KnowledgeBase
 from services.errors import NotAuthenticated, NotFound
 
 
@@ -25,6 +25,23 @@ def inbox_for(key: str) -> Inbox:
     if inbox is None:
         raise NotFound(_("There is no inbox with this key. Check data-inbox in the page's script tag."))
     return inbox
+
+
+def knowledge_base_for(base_id: int) -> KnowledgeBase:
+    """The knowledge base with this number. Raises NotFound."""
+    base = KnowledgeBase.objects.filter(pk=base_id).first()
+    if base is None:
+        raise NotFound(_("There is no knowledge base with this number; GET /api/v1/knowledge lists them."))
+    return base
+
+
+def document_for(base_id: int, document_id: int) -> Document:
+    """A document of that knowledge base that was not removed. Raises NotFound."""
+    rows = Document.objects.filter(knowledge_base=knowledge_base_for(base_id), pk=document_id)
+    document = rows.exclude(state=Document.State.REMOVED).first()
+    if document is None:
+        raise NotFound(_("This knowledge base has no such document."))
+    return document
 
 
 def conversation_for(request: HttpRequest, conversation_id: uuid.UUID) -> Conversation:

@@ -22,10 +22,14 @@ from chatbot import knowledge
 from chatbot.intent_admin import IntentAdmin as IntentAdmin
 from chatbot.knowledge_admin import EvaluationCaseAdmin as EvaluationCaseAdmin
 from chatbot.knowledge_admin import KnowledgeVersionAdmin as KnowledgeVersionAdmin
+from chatbot.knowledge_admin import TermAdmin as TermAdmin
 from chatbot.knowledge_admin import UsedFilter
 from chatbot.models import Conversation, Document, Inbox, KnowledgeBase, KnowledgeVersion, Passage
 from chatbot.parsing import MEDIA_TYPES
+from chatbot.source_admin import FromFilter, address_of, from_of
+from chatbot.source_admin import SourceAdmin as SourceAdmin
 from chatbot.tasks import index_soon, ingest_soon
+from chatbot.upkeep_admin import ACTIONS, ReviewDates
 from services.conf import CoreSettings, load
 from services.console.storage import storage
 from services.errors import SuiteError
@@ -58,7 +62,7 @@ class UploadForm(forms.Form):
 
 
 @admin.register(Document)
-class DocumentAdmin(ModelAdmin):  # type: ignore[misc]
+class DocumentAdmin(ReviewDates, ModelAdmin):  # type: ignore[misc]
     """Documents with their state; uploading, retrying, removing."""
 
     list_display = [
@@ -66,18 +70,23 @@ class DocumentAdmin(ModelAdmin):  # type: ignore[misc]
         "shown_state",
         "shown_progress",
         "passage_count",
+        "shown_from",
         "language",
         "ingested_at",
+        "shown_review",
+        "shown_edit",
     ]
-    list_filter = ["state", "language", "media_type", "knowledge_base"]
-    search_fields = ["title", "filename"]
+    list_select_related = ["source"]
+    list_filter = ["state", FromFilter, "language", "media_type", "knowledge_base"]
+    search_fields = ["title", "filename", "url"]
     readonly_fields = [
-        "title", "knowledge_base", "filename", "media_type", "language", "size_bytes", "shown_state",
-        "shown_progress", "failure", "attempts", "created_at", "ingested_at", "shown_link",
+        "title", "knowledge_base", "shown_from", "shown_address", "filename", "media_type", "language",
+        "size_bytes", "shown_state", "shown_progress", "failure", "attempts", "created_at", "ingested_at",
+        "shown_link", "shown_edit",
     ]  # fmt: skip
-    fields = readonly_fields
-    actions = ["retry"]
-    actions_list = ["upload"]
+    fields = ["review_by", *readonly_fields]
+    actions = ["retry", *ACTIONS]
+    actions_list = ["write", "upload"]
     list_before_template = "chatbot/admin/progress_slot.html"
 
     def get_urls(self) -> list[URLPattern]:
@@ -94,6 +103,11 @@ class DocumentAdmin(ModelAdmin):  # type: ignore[misc]
         shown = super().get_queryset(request).exclude(state=Document.State.REMOVED)
         return shown.annotate(passages_n=used)
 
+    @action(description=gettext_lazy("Write an entry"), url_path="write", icon="edit_note")
+    def write(self, request: HttpRequest) -> HttpResponse:
+        """To the page where a question or an article is written."""
+        return redirect(f"{reverse('chatbot-entry-new')}?kind=faq")
+
     @action(description=gettext_lazy("Upload documents"), url_path="upload", icon="upload")
     def upload(self, request: HttpRequest) -> HttpResponse:
         """Take one or more files; each is refused or queued by itself."""
@@ -109,6 +123,7 @@ class DocumentAdmin(ModelAdmin):  # type: ignore[misc]
                         file.read(limit + 1),
                         storage=storage(),
                         max_bytes=limit,
+                        by=request.user.get_username(),
                     )
                 except SuiteError as error:
                     messages.error(request, f"{file.name}: {error.detail}")
@@ -171,6 +186,20 @@ class DocumentAdmin(ModelAdmin):  # type: ignore[misc]
         url = reverse("admin:chatbot_passage_changelist") + f"?document__id__exact={document.pk}"
         return format_html('<a href="{}">{}</a>', url, document.passages_n)
 
+    @display(description=gettext_lazy("From"), ordering="source__url")
+    def shown_from(self, document: Document) -> SafeString | str:
+        return from_of(document)
+
+    @display(description=gettext_lazy("Address"))
+    def shown_address(self, document: Document) -> SafeString | str:
+        return address_of(document)
+
+    @display(description=gettext_lazy("Text"))
+    def shown_edit(self, document: Document) -> SafeString:
+        url = reverse("chatbot-entry-edit", args=[document.pk])
+        label = _("Edit “%(title)s”") % {"title": document.title}
+        return format_html('<a class="tf-link" href="{}" aria-label="{}">{}</a>', url, label, _("Edit"))
+
     @display(description=gettext_lazy("As visitors see it"))
     def shown_link(self, document: Document) -> SafeString:
         return format_html(
@@ -197,7 +226,7 @@ class DocumentAdmin(ModelAdmin):  # type: ignore[misc]
 
 @admin.register(Passage)
 class PassageAdmin(ModelAdmin):  # type: ignore[misc]
-    """What answers quote; read here, changed by uploading the document again."""
+    """What answers quote; read here, changed in the editor or by uploading the document again."""
 
     list_display = ["heading", "shown_text", "document", "language"]
     list_filter = [UsedFilter, "document__knowledge_base", "language", "document"]
@@ -209,11 +238,12 @@ class PassageAdmin(ModelAdmin):  # type: ignore[misc]
         "language",
         "text",
         "shown_variants",
+        "shown_edit",
         "start",
         "end",
         "updated_at",
     ]
-    fields = readonly_fields
+    fields = ["review_by", *readonly_fields]
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False
@@ -228,7 +258,15 @@ class PassageAdmin(ModelAdmin):  # type: ignore[misc]
 
     @display(description=gettext_lazy("Question variants"))
     def shown_variants(self, passage: Passage) -> str:
-        return "\n".join(passage.variants) or "–"
+        by_hand = passage.document.question_variants.filter(heading=passage.heading)
+        return "\n".join([*passage.variants, *by_hand.values_list("question", flat=True)]) or "–"
+
+    @display(description=gettext_lazy("Text and wordings"))
+    def shown_edit(self, passage: Passage) -> SafeString | str:
+        if passage.retired_at is not None:
+            return "–"
+        url = reverse("chatbot-entry-at", args=[passage.pk])
+        return format_html('<a class="tf-link" href="{}">{}</a>', url, _("Edit"))
 
 
 @admin.register(Conversation)

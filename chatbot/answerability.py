@@ -103,6 +103,14 @@ FAQ = Border(
 )
 """Where the first passage is an entry under a question: whether that very entry answers. Learned from the
 training parts of BANKING77 and CLINC150 as entries, the rest asked (`benchmarks/fit_borders.py`)."""
+OFFERS = Border(
+    mean=FAQ.mean,
+    width=FAQ.width,
+    weights=(0.0, 0.0, 0.8797, 0.0, 0.8576, 0.0),
+    bias=-0.5256,
+)
+"""The same, from the same: whether one of the first three entries answers. Entries near the question and near
+one another leave open which it is, and are worth offering all the same."""
 DOCUMENTS = Border(
     mean=(0.502, 0.2004, 0.3886, 0.0662, 0.1121, 0.5269),
     width=(0.162, 0.162, 0.1475, 0.0932, 0.1172, 0.4959),
@@ -129,6 +137,7 @@ class Borders:
     faq: Border = FAQ
     documents: Border = DOCUMENTS
     words: Border = WORDS
+    offers: Border = OFFERS
 
     def of(self, found: Sequence[Scored], is_faq: bool) -> Border:
         """The one for these passages."""
@@ -138,55 +147,66 @@ class Borders:
 
     def as_json(self) -> dict[str, Any]:
         """As they are kept beside the index."""
-        return {name: getattr(self, name).as_json() for name in ("faq", "documents", "words")}
+        return {name: getattr(self, name).as_json() for name in ("faq", "documents", "words", "offers")}
 
     @classmethod
     def from_json(cls, kept: dict[str, Any]) -> Borders:
         """What `as_json` gave; those that came with the product for anything else."""
         try:
-            return cls(**{name: Border.from_json(kept[name]) for name in ("faq", "documents", "words")})
+            own = {name: Border.from_json(kept[name]) for name in ("faq", "documents", "words")}
+            return cls(**own, offers=Border.from_json(kept["offers"]) if "offers" in kept else OFFERS)
         except (KeyError, TypeError, ValueError):
             return cls()
 
 
 @dataclass(frozen=True, slots=True)
 class Zones:
-    """Answered from `answer` on, offered from `offer` on, refused below."""
+    """Answered from `answer` on, offered from `offer` on, refused below.
+
+    Answering goes by whether the first passage answers, offering by whether one of the first three does.
+    """
 
     answer: float
     offer: float
 
-    def of(self, probability: float) -> Zone:
-        """What is done at that probability."""
+    def of(self, probability: float, among: float) -> Zone:
+        """What is done at that probability of the first passage, and of one among the first three."""
         if probability >= self.answer:
             return "answer"
-        return "offer" if probability >= self.offer else "refuse"
+        return "offer" if among >= self.offer else "refuse"
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
     """The probability that the first passage answers, what is done about it, and the signs it rests on.
 
-    `border`: the one that weighed them; None where nothing was found.
+    `border`: the one that weighed them; None where nothing was found. `among`: the probability that one of
+    the first three answers.
     """
 
     probability: float
     zone: Zone
     signs: tuple[float, ...]
     border: Border | None = None
+    among: float = 0.0
 
     def trace(self) -> dict[str, Any]:
         """As it is kept with the turn."""
         told = {
             name: round(value, 4) for name, value in zip(SIGNS, self.signs, strict=True) if np.isfinite(value)
         }
-        return {"probability": round(self.probability, 4), "zone": self.zone, "signs": told}
+        return {
+            "probability": round(self.probability, 4),
+            "among": round(self.among, 4),
+            "zone": self.zone,
+            "signs": told,
+        }
 
 
 def zones(carefulness: float) -> Zones:
     """The borders for a wish between 0 (answer whenever it may be right) and 1 (only when nearly sure)."""
     care = min(max(carefulness, 0.0), 1.0)
-    return Zones(answer=0.64 + 0.36 * care, offer=0.05 + 0.3 * care)
+    return Zones(answer=0.64 + 0.36 * care, offer=0.05 + 0.5 * care)
 
 
 def judge(found: Sequence[Scored], is_faq: bool, borders: Borders, carefulness: float) -> Judged:
@@ -199,7 +219,11 @@ def judge(found: Sequence[Scored], is_faq: bool, borders: Borders, carefulness: 
         return Judged(0.0, "refuse", tuple(map(float, seen)))
     border = borders.of(found, is_faq)
     probability = float(border.probability(seen)[0])
-    return Judged(probability, zones(carefulness).of(probability), tuple(map(float, seen)), border)
+    among = (
+        max(probability, float(borders.offers.probability(seen)[0])) if border is borders.faq else probability
+    )
+    zone = zones(carefulness).of(probability, among)
+    return Judged(probability, zone, tuple(map(float, seen)), border, among)
 
 
 def one_each(found: Sequence[T], entry_of: Callable[[T], Hashable]) -> list[T]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
@@ -118,15 +119,16 @@ async def follow_conversation(request: HttpRequest, conversation_id: UUID) -> St
 
 async def _stream(conversation: Conversation, seq: int) -> AsyncIterator[str]:
     yield "retry: 1000\n\n"
-    async for event in events.follow(conversation, seq):
-        if event is None:
-            yield ": still here\n\n"
-            continue
-        if isinstance(event, live_text.LiveText):
-            yield f"event: partial\ndata: {json.dumps(event.as_json(), ensure_ascii=False)}\n\n"
-            continue
-        data = json.dumps(events.as_json(event), ensure_ascii=False)
-        yield f"id: {event.seq}\nevent: {event.kind}\ndata: {data}\n\n"
+    async with aclosing(events.follow(conversation, seq)) as found:  # left at once when the visitor leaves
+        async for event in found:
+            if event is None:
+                yield ": still here\n\n"
+                continue
+            if isinstance(event, live_text.LiveText):
+                yield f"event: partial\ndata: {json.dumps(event.as_json(), ensure_ascii=False)}\n\n"
+                continue
+            data = json.dumps(events.as_json(event), ensure_ascii=False)
+            yield f"id: {event.seq}\nevent: {event.kind}\ndata: {data}\n\n"
 
 
 def _last_event_id(request: HttpRequest) -> int:

@@ -153,6 +153,7 @@ def look(asked: Asked, *, engine: Engine, storage: Storage, settings: ChatbotSet
     by_meaning = any(hit.dense > 0 for hit in seen.found)
     shares = retrieval.view_shares(base, engine, storage, by_meaning=by_meaning)
     found = [hit for hit in seen.found if hit.views]
+    weighed = sorted(found, key=lambda hit: -hit.score)  # a reranker may have put them in another order
     return Looked(
         asked,
         seen,
@@ -160,8 +161,8 @@ def look(asked: Asked, *, engine: Engine, storage: Storage, settings: ChatbotSet
         by_meaning,
         shares,
         tuple(_rows(found, shares, seen.searched, by_meaning)),
-        _ahead(found, shares),
-        smallest_change(found, shares),
+        _ahead(weighed, shares),
+        smallest_change(weighed, shares),
         zones(base.carefulness),
         _signs(seen),
         _border(seen, retrieval.borders_of(base, storage)),
@@ -186,8 +187,8 @@ def replay(
         looked,
         rows,
         all(row.same for row in rows) and same_decision,
-        _config_id(asked.inbox.knowledge_base, settings, engine),
-        tuple(_changes(turn, asked.inbox.knowledge_base, settings, engine)),
+        _config_id(asked.inbox.knowledge_base, settings, engine, looked.seen),
+        tuple(_changes(turn, asked.inbox.knowledge_base, settings, engine, looked.seen)),
         str(told.get("zone", "")),
         told.get("probability"),
     )
@@ -246,7 +247,8 @@ def _rows(found: Sequence[Found], shares: Sequence[float], searched: str, by_mea
         piece = pieces.get(hit.piece_id)
         text = piece.text if piece is not None else hit.passage.text[:256]
         with_variant = hit.score + shares[QUESTION] * (1 - hit.views[QUESTION])
-        by_variant = with_variant > found[0].score if by_meaning and rank > 1 else None
+        told = by_meaning and rank > 1 and hit.rerank is None
+        by_variant = with_variant > found[0].score if told else None
         parts = tuple(share * view for share, view in zip(shares, hit.views, strict=True))
         rows.append(Row(rank, hit, parts, marked(text, searched), by_variant))
     return rows
@@ -287,14 +289,17 @@ def _beside(hits: Sequence[dict[str, Any]], found: Sequence[Found]) -> list[Kept
     return [Kept(pk, passages.get(pk), *then.get(pk, nowhere), *today.get(pk, nowhere)) for pk in ids]
 
 
-def _config_id(base: KnowledgeBase, settings: ChatbotSettings, engine: Engine) -> str:
-    return dialogue.config_id(base.index_path, base.carefulness, engine.encoder().version, settings)
+def _config_id(base: KnowledgeBase, settings: ChatbotSettings, engine: Engine, seen: Considered) -> str:
+    encoder, reranker = engine.encoder().version, seen.reranking.get("model", "")
+    return dialogue.config_id(base.index_path, base.carefulness, encoder, settings, reranker)
 
 
-def _changes(turn: Turn, base: KnowledgeBase, settings: ChatbotSettings, engine: Engine) -> list[str]:
+def _changes(
+    turn: Turn, base: KnowledgeBase, settings: ChatbotSettings, engine: Engine, seen: Considered
+) -> list[str]:
     """What decided the answer then and is otherwise now; empty when the configuration is the same."""
     kept, encoder_now = turn.trace, engine.encoder().version
-    if kept.get("config_id") == _config_id(base, settings, engine):
+    if kept.get("config_id") == _config_id(base, settings, engine, seen):
         return []
     index, care = str(kept.get("index", "")), kept.get("carefulness")
     encoder = str(kept.get("encoder") or ("" if "phrasing" in kept else turn.model_version))
@@ -314,10 +319,14 @@ def _changes(turn: Turn, base: KnowledgeBase, settings: ChatbotSettings, engine:
     if care is not None and care != base.carefulness:
         numbers = {"then": f"{care:.2f}", "now": f"{base.carefulness:.2f}"}
         told.append(_("How careful it is was %(then)s, it is %(now)s now.") % numbers)
+    reranker, reranker_now = kept.get("reranking", {}).get("model", ""), seen.reranking.get("model", "")
+    if reranker != reranker_now:
+        models = {"then": reranker or "–", "now": reranker_now or "–"}
+        told.append(_("The reranker was %(then)s, it is %(now)s now.") % models)
     if care is None or not encoder:
         told.append(
             _("How careful it is, the encoder or other settings may have changed: that was not kept.")
         )
-    elif kept.get("config_id") != dialogue.config_id(index, care, encoder, settings):
+    elif kept.get("config_id") != dialogue.config_id(index, care, encoder, settings, reranker):
         told.append(_("Settings of the chatbot have changed (CHATBOT_…)."))
     return told

@@ -69,7 +69,25 @@ def _why(looked: Looked) -> list[str]:
     """Why the first is first, in sentences."""
     if len(looked.rows) < 2:
         return [_("It is the only passage found.")] if looked.rows else []
-    first, second = looked.rows[0].found, looked.rows[1].found
+    if "failed" in looked.seen.reranking:
+        return [_("The reranker did not answer in time: the search's order stands."), *_weighed(looked)]
+    if "model" not in looked.seen.reranking:
+        return _weighed(looked)
+    told = {
+        "model": looked.seen.reranking["model"],
+        "first": looked.rows[0].found.passage.heading,
+        "score": f"{looked.rows[0].found.rerank or 0:.3f}",
+    }
+    order = (
+        _("The reranker %(model)s read the passages beside the question; “%(first)s” got %(score)s.") % told
+    )
+    return [order, _("By the search's own score, before it:"), *_weighed(looked)]
+
+
+def _weighed(looked: Looked) -> list[str]:
+    """Why the first by the search's score is that, in sentences."""
+    by_score = sorted((row.found for row in looked.rows), key=lambda hit: -hit.score)
+    first, second = by_score[:2]
     ahead = first.score - second.score
     if ahead < _LEAST_SHOWN:
         return [_("The first two score alike; of equals, the one that was added first comes first.")]

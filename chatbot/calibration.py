@@ -2,7 +2,7 @@
 
 A variant is a question whose entry is known. Held out of the index it is asked as a visitor would ask it;
 with its entry taken away as well, it is a question that cannot be answered though others like it can. Both
-move the border of entries under a question; what the fit says of questions it did not see gives the
+move the borders of entries under a question; what the fit says of questions it did not see gives the
 reliability curve. Without variants the border that came with the product stays. Knows no rows.
 """
 
@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from chatbot.answerability import FAQ, Border, Borders, Floats, fit, reliability, signs
+from chatbot.answerability import FAQ, OFFERS, Border, Borders, Floats, fit, reliability, signs
+from services.search.equivalents import Equivalents
 from services.search.rows import Vectors
 
 if TYPE_CHECKING:
@@ -35,6 +36,7 @@ class Pieces:
     kinds: Sequence[str]
     texts: Sequence[str]
     vecs: Vectors
+    equivalents: Equivalents | None = None
 
     def some(self, rows: NDArray[np.int64]) -> Pieces:
         """These rows, in this order."""
@@ -44,6 +46,7 @@ class Pieces:
             [self.kinds[i] for i in rows],
             [self.texts[i] for i in rows],
             self.vecs[rows],
+            self.equivalents,
         )
 
 
@@ -62,6 +65,7 @@ def calibrated(
 
     seen: list[Floats] = []
     right: list[bool] = []
+    among: list[bool] = []
     owners: list[int] = []
     groups = held_out_variants(pieces.kinds, np.asarray(pieces.passage_ids, np.int64))
     for group in groups:
@@ -73,15 +77,18 @@ def calibrated(
             found, ids = _found(index, pieces.texts[row], pieces.vecs[row])
             seen.append(signs(found[:_LOOKED_AT]))
             right.append(bool(ids) and ids[0] == owner)
+            among.append(owner in ids[:3])
             without = [hit for hit, passage in zip(found, ids, strict=True) if passage != owner]
             seen.append(signs(without[:_LOOKED_AT]))
             right.append(False)
+            among.append(False)
             owners += [owner, owner]
     if not seen:
         return Borders()
     cases, truth = np.stack(seen), np.array(right)
     border = fit(cases, truth, FAQ)
-    return Borders(faq=replace(border, curve=_curve(cases, truth, np.array(owners))))
+    offers = fit(cases, np.array(among), OFFERS)
+    return Borders(faq=replace(border, curve=_curve(cases, truth, np.array(owners))), offers=offers)
 
 
 def _curve(
@@ -114,4 +121,5 @@ def _index(pieces: Pieces, weights: ViewWeights | None) -> HybridIndex:
         encoder_version="",
         weights=weights,
         cells_from=1 << 62,
+        equivalents=pieces.equivalents,
     )

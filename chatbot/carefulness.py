@@ -42,13 +42,17 @@ Kind = Literal["known", "taken", "unknown"]
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """A case as it was asked: how likely the first passage answers, and whether it is the right one."""
+    """A case as it was asked: how likely the first passage answers, and whether it is the right one.
+
+    `among`: how likely one of the first three does.
+    """
 
     question: str
     title: str
     kind: Kind
     probability: float
     right: bool
+    among: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +124,7 @@ def step(
 def figures(asked: tuple[Asked, ...], carefulness: float) -> Figures:
     """What the cases would come to at that value."""
     borders = zones(carefulness)
-    did = [(case, borders.of(case.probability)) for case in asked]
+    did = [(case, borders.of(case.probability, case.among)) for case in asked]
     answered = [case for case, zone in did if zone == "answer" and case.kind != "taken"]
     known = [zone for case, zone in did if case.kind == "known"]
     others = [zone for case, zone in did if case.kind != "known"]
@@ -140,7 +144,7 @@ def sides(asked: tuple[Asked, ...], saved: float, tried: float) -> list[Side]:
     then, now = zones(saved), zones(tried)
     found = []
     for case in asked:
-        before, after = then.of(case.probability), now.of(case.probability)
+        before, after = then.of(case.probability, case.among), now.of(case.probability, case.among)
         if before != after:
             bolder = ("refuse", "offer", "answer").index(after) > ("refuse", "offer", "answer").index(before)
             wanted = case.right or (case.kind == "known" and after != "answer" and before != "answer")
@@ -182,10 +186,10 @@ def save(knowledge_base: KnowledgeBase, value: float, *, expected: float, who: s
 def _told(case: evaluation.Case, asked: evaluation.Asked) -> Iterator[Asked]:
     """A case as one question or two; one whose passage the live version does not hold says nothing."""
     if not case.answerable:
-        yield Asked(case.question, "", "unknown", asked.probability, False)
+        yield Asked(case.question, "", "unknown", asked.probability, False, asked.among)
     elif asked.held:
-        yield Asked(case.question, case.title, "known", asked.probability, asked.rank == 1)
-        yield Asked(case.question, case.title, "taken", asked.without, False)
+        yield Asked(case.question, case.title, "known", asked.probability, asked.rank == 1, asked.among)
+        yield Asked(case.question, case.title, "taken", asked.without, False, asked.among_without)
 
 
 def _key(knowledge_base: KnowledgeBase, cases: list[evaluation.Case], engine: Engine) -> str:

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from django.db import transaction
 
-from chatbot import indexing, publishing
+from chatbot import editions, indexing, publishing
 from chatbot.models import ConversationEvent, Document, KnowledgeBase, KnowledgeVersion, Passage
 from services.logs import get_logger
 from services.storage import Storage
@@ -37,7 +37,8 @@ def clear_versions(knowledge_base: KnowledgeBase, storage: Storage, *, keep: int
 def clear_passages(knowledge_base: KnowledgeBase, storage: Storage, since: datetime) -> int:
     """Delete passages out of use that no version holds and no answer since then quotes; how many.
 
-    A removed document goes with its last passage, and its file with it.
+    A removed document goes with its last passage, and with it its file and those it had before, except where
+    another document has or had one.
     """
     out = Passage.objects.filter(document__knowledge_base=knowledge_base, retired_at__lt=since)
     candidates = set(out.values_list("pk", flat=True))
@@ -89,5 +90,6 @@ def _clear_documents(knowledge_base: KnowledgeBase, storage: Storage) -> None:
     gone = knowledge_base.documents.filter(state=Document.State.REMOVED, passages=None)
     for document in gone:
         taken = Document.objects.filter(pk=document.pk, state=Document.State.REMOVED).delete()[0]
-        if taken and not Document.objects.filter(file_path=document.file_path).exists():
-            storage.delete(document.file_path)
+        if taken:
+            for path in set(editions.of(document)) - editions.paths(knowledge_base):
+                storage.delete(path)

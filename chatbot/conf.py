@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -56,6 +57,22 @@ class ChatbotSettings(SuiteSettings):
     chatbot_phrase_tokens: int = Field(
         320, ge=32, le=4096, description="Most tokens of a phrased answer, 32 to 4096."
     )
+    chatbot_rerank: Literal["auto", "always", "never"] = Field(
+        "auto",
+        description="Whether a model reads the best passages beside the question and puts them in order: "
+        "auto (when RERANKER names a cross-encoder), always (by late interaction where there is none) or "
+        "never.",
+    )
+    chatbot_rerank_passages: int = Field(
+        20, ge=2, le=50, description="Best passages that are reranked, 2 to 50."
+    )
+    chatbot_rerank_s: float = Field(
+        1.5,
+        ge=0.05,
+        le=30.0,
+        description="Seconds that reranking may take, 0.05 to 30; then the passages stay in the "
+        "search's order.",
+    )
     chatbot_intent_confidence: float = Field(
         0.7,
         ge=0.0,
@@ -75,6 +92,11 @@ class ChatbotSettings(SuiteSettings):
         description="Hosts that intents' actions may ask, comma-separated: "
         "api.example.com,crm.internal:9000. Private addresses are asked only when named here; "
         "this installation's own is always allowed.",
+    )
+    chatbot_site_hosts: str = Field(
+        "",
+        description="Hosts in the private network whose web sites may be read into the knowledge, "
+        "comma-separated: wiki.internal,help.internal:9000. Public sites need not be named.",
     )
 
     @field_validator("chatbot_phrase_s")

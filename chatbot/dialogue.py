@@ -1,6 +1,7 @@
 """★ The visitor's question, start to finish: read this file to know what happens to it.
 
-message -> intents -> masking -> follow-up -> retrieval -> answerability -> phrasing or extraction -> reply.
+message -> intents -> masking -> follow-up -> retrieval -> answerability -> reranking, where there is a model
+for it -> phrasing or extraction -> reply.
 Each call is one room. Nothing here writes: `tasks.answer_turn` keeps what this returns.
 """
 
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from chatbot import followups, generation, intents, phrasing, replies, retrieval
+from chatbot import followups, generation, intents, phrasing, replies, reranking, retrieval
 from chatbot.answerability import Judged, Zone
 from chatbot.conf import ChatbotSettings
 from chatbot.generation import Sentence
@@ -63,6 +64,7 @@ class Considered:
 
     `question` is without personal data, `searched` stands alone where the question leans on earlier ones,
     `spoken` its language. `zone` is the judgement's, and always "answer" for a passage the visitor picked.
+    `reranking` says which model put the passages in order, or why none did; empty where none was to.
     """
 
     question: str
@@ -71,6 +73,7 @@ class Considered:
     found: list[Found]
     judged: Judged
     zone: Zone
+    reranking: Mapping[str, str] = field(default_factory=dict)
 
 
 def reply(
@@ -103,7 +106,7 @@ def reply(
     said = say(asked, seen, engine=engine, settings=settings, on_sentence=on_sentence, cancelled=cancelled)
     index, care, encoder = knowledge_base.index_path, knowledge_base.carefulness, engine.encoder().version
     trace = {
-        "config_id": config_id(index, care, encoder, settings),
+        "config_id": config_id(index, care, encoder, settings, seen.reranking.get("model", "")),
         "index": index,
         "carefulness": care,
         "encoder": encoder,
@@ -111,6 +114,7 @@ def reply(
         "follow_up": seen.searched != seen.question,
         "answerable": seen.judged.trace(),
         "hits": [hit.trace() for hit in seen.found],
+        **({"reranking": dict(seen.reranking)} if seen.reranking else {}),
         **said.trace,
     }
     return replace(said, payload={**said.payload, "language": language}, trace=trace, form=wish.form)
@@ -127,10 +131,17 @@ def consider(asked: Asked, *, engine: Engine, storage: Storage, settings: Chatbo
     found = retrieval.picked(knowledge_base, asked.chosen) if asked.chosen is not None else []
     picked = bool(found)
     if not picked:
-        found = retrieval.search(knowledge_base, searched, language=spoken, engine=engine, storage=storage)
+        most = reranking.depth(engine, settings)
+        found = retrieval.search(
+            knowledge_base, searched, language=spoken, engine=engine, storage=storage, k=most
+        )
     borders = retrieval.borders_of(knowledge_base, storage)
-    judged = retrieval.judge(found, borders, knowledge_base.carefulness)
-    return Considered(question, searched, spoken, found, judged, "answer" if picked else judged.zone)
+    judged = retrieval.judge(found[: retrieval.TOP_K], borders, knowledge_base.carefulness)
+    if picked or judged.zone == "refuse":  # the order decides nothing then
+        found = found[: retrieval.TOP_K]
+        return Considered(question, searched, spoken, found, judged, "answer" if picked else "refuse")
+    last = reranking.rerank(searched, found, engine=engine, settings=settings)
+    return Considered(question, searched, spoken, last.found, judged, judged.zone, last.trace())
 
 
 def say(
@@ -148,11 +159,9 @@ def say(
     if seen.zone == "refuse":
         return Reply("refusal", replies.refusal(language), {}, version)
 
-    def quoted(found: list[Found], limit: int) -> list[Sentence]:
-        return generation.extract(seen.searched, found, language=seen.spoken, engine=engine, limit=limit)
-
     if seen.zone == "offer":
-        excerpts = [one for hit in replies.worth_offering(seen.found) for one in quoted([hit], 1)[:1]]
+        offered = replies.worth_offering(seen.found)
+        excerpts = generation.excerpts(seen.searched, offered, language=seen.spoken, engine=engine)
         return Reply("choices", replies.choices(excerpts, language), {}, version)
     said = phrasing.phrase(
         seen.question,
@@ -165,12 +174,18 @@ def say(
         cancelled=cancelled,
     )
     if said is None:
-        sentences = quoted(seen.found, settings.chatbot_answer_sentences)
+        limit = settings.chatbot_answer_sentences
+        sentences = generation.extract(
+            seen.searched, seen.found, language=seen.spoken, engine=engine, limit=limit
+        )
         return Reply("answer", replies.answer(sentences), {}, version)
     return Reply("answer", replies.answer(said.sentences), {"phrasing": said.trace}, said.model_version)
 
 
-def config_id(index: str, carefulness: float, encoder_version: str, settings: ChatbotSettings) -> str:
-    """A short name for everything that decides an answer: index, how careful to be, encoder, settings."""
-    parts = (index, f"{carefulness:.3f}", encoder_version, settings.model_dump_json())
+def config_id(
+    index: str, carefulness: float, encoder_version: str, settings: ChatbotSettings, reranker: str = ""
+) -> str:
+    """A short name for all that decides an answer: index, how careful to be, encoder, settings, reranker."""
+    parts = [index, f"{carefulness:.3f}", encoder_version, settings.model_dump_json()]
+    parts += [reranker] if reranker else []
     return hashlib.sha256("|".join(parts).encode()).hexdigest()[:12]

@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chatbot import retrieval
+from chatbot import reranking, retrieval
 from chatbot.answerability import Borders
-from chatbot.models import Document, EvaluationCase, KnowledgeBase, Passage
+from chatbot.conf import ChatbotSettings
+from chatbot.models import Document, EvaluationCase, KnowledgeBase, Passage, QuestionVariant
+from services.conf import load
 from services.inference.engine import Engine
 from services.inference.values import Priority, Vectors
 from services.text.language import detect
@@ -63,7 +65,7 @@ class Asked:
     """What a version did with a case. `rank` counts from 1, None beyond DEPTH; `held`: it has the passage.
 
     `probability`: that the first passage answers, as the assistant judges it; `without`: the same with the
-    passage that answers taken away.
+    passage that answers taken away. `among` and `among_without`: that one of the first three does.
     """
 
     held: bool
@@ -72,6 +74,8 @@ class Asked:
     found: tuple[retrieval.Found, ...]
     probability: float = 0.0
     without: float = 0.0
+    among: float = 0.0
+    among_without: float = 0.0
 
     @property
     def is_found(self) -> bool:
@@ -103,21 +107,27 @@ def ask(
 
     `borders`: those of the index. Raises the engine's SuiteErrors.
     """
-    held = _held(index, knowledge_base)
+    held, settings = _held(index, knowledge_base), load(ChatbotSettings)
+    most = reranking.depth(engine, settings)
     asked: list[Asked] = []
     for at in range(0, len(cases), _BATCH):
         batch = cases[at : at + _BATCH]
-        for case, language, query_vec in zip(batch, *_questions(batch, engine), strict=True):
-            found = retrieval.found_in(
-                index, case.question, query_vec, language=language, k=DEPTH, held_out=True
+        for case, language, query_vec in zip(batch, *_questions(batch, index, engine), strict=True):
+            searched = retrieval.found_in(
+                index, case.question, query_vec, language=language, k=most, held_out=True
             )
+            found = reranking.rerank(
+                case.question, searched, engine=engine, settings=settings, priority=Priority.BATCH
+            ).found
+            searched = searched[:DEPTH]
             rank = next((n for n, hit in enumerate(found, 1) if _is_gold(case, hit.passage)), None)
             has = bool(case.places & held[0] or case.hashes & held[1])
-            judged = retrieval.judge(found, borders, knowledge_base.carefulness)
-            rest = [hit for hit in found if not _is_gold(case, hit.passage)]
-            without = retrieval.judge(rest, borders, knowledge_base.carefulness).probability
+            judged = retrieval.judge(searched, borders, knowledge_base.carefulness)
+            rest = [hit for hit in searched if not _is_gold(case, hit.passage)]
+            without = retrieval.judge(rest, borders, knowledge_base.carefulness)
             answered = judged.zone == "answer"
-            asked.append(Asked(has, rank, answered, tuple(found[:3]), judged.probability, without))
+            told = (judged.probability, without.probability, judged.among, without.among)
+            asked.append(Asked(has, rank, answered, tuple(found[:3]), *told))
         beat(at + len(batch))
     return asked
 
@@ -266,15 +276,18 @@ def _share(which: Iterator[bool]) -> float | None:
     return round(sum(told) / len(told), 4) if told else None
 
 
-def _questions(cases: Sequence[Case], engine: Engine) -> tuple[list[str], list[Vectors | None]]:
-    """Each question's language, and its vector where the encoder reads that."""
+def _questions(
+    cases: Sequence[Case], index: HybridIndex, engine: Engine
+) -> tuple[list[str], list[Vectors | None]]:
+    """Each question's language, and the vectors of its wordings where the encoder reads that."""
     languages = [detect(case.question, default="en") for case in cases]
     read = [n for n, language in enumerate(languages) if retrieval.reads(engine, language)]
     vecs: list[Vectors | None] = [None] * len(cases)
+    asked = [retrieval.wordings(index, cases[n].question) for n in read]
     if read:
-        made = engine.embed([cases[n].question for n in read], priority=Priority.BATCH)
-        for n, vec in zip(read, made, strict=True):
-            vecs[n] = vec
+        made = engine.embed([text for texts in asked for text in texts], priority=Priority.BATCH)
+        for n, own in zip(read, np.split(made, np.cumsum([len(texts) for texts in asked])[:-1]), strict=True):
+            vecs[n] = own
     return languages, vecs
 
 
@@ -313,17 +326,17 @@ def _written(knowledge_base: KnowledgeBase) -> Iterator[Case]:
 
 def _variants(knowledge_base: KnowledgeBase, live_ids: frozenset[int]) -> Iterator[Case]:
     """One case for each question variant; where one has moved, its passage in use is the one that answers."""
-    rows = (
-        Passage.objects.filter(document__knowledge_base=knowledge_base)
-        .exclude(document__state=Document.State.REMOVED)
-        .exclude(variants=[])
+    rows = Passage.objects.filter(document__knowledge_base=knowledge_base).exclude(
+        document__state=Document.State.REMOVED
     )
+    by_hand = _by_hand(knowledge_base)
     fields = ("pk", "document_id", "heading", "content_hash", "variants", "retired_at", "document__title")
     owners: dict[str, dict[str, Any]] = {}
     for pk, document, heading, digest, variants, retired_at, title in rows.values_list(*fields):
         if retired_at is not None and pk not in live_ids:
             continue
-        for question in filter(None, (str(variant).strip() for variant in variants)):
+        said = [str(variant).strip() for variant in variants] + by_hand.get((document, heading), [])
+        for question in dict.fromkeys(filter(None, said)):
             owner = owners.setdefault(_plain(question), {"question": question, "title": title})
             kind = "used" if retired_at is None else "live"
             owner.setdefault(kind, []).append(((document, heading), digest))
@@ -333,6 +346,15 @@ def _variants(knowledge_base: KnowledgeBase, live_ids: frozenset[int]) -> Iterat
         if len(places) == 1:
             hashes = frozenset(digest for _place, digest in held)
             yield Case(owner["question"], places, hashes, EvaluationCase.Origin.VARIANT, owner["title"])
+
+
+def _by_hand(knowledge_base: KnowledgeBase) -> dict[Place, list[str]]:
+    """The question variants that people gave, by the place of their passage."""
+    found: dict[Place, list[str]] = {}
+    rows = QuestionVariant.objects.filter(document__knowledge_base=knowledge_base)
+    for document, heading, question in rows.values_list("document_id", "heading", "question"):
+        found.setdefault((document, heading), []).append(question)
+    return found
 
 
 def _plain(question: str) -> str:

@@ -1,13 +1,15 @@
 """The conversation's append-only log: write once, number without gaps, wake whoever follows it.
 
-Readers are woken through Redis pub/sub when there is Redis, and through the database otherwise: a
-follower then looks at the conversation's `last_seq` every quarter of a second.
+Readers are woken through Redis pub/sub when there is Redis. Otherwise what this process writes wakes them,
+and for what others write a follower looks at the conversation's `last_seq` every quarter of a second.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncIterator
+import threading
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
@@ -17,8 +19,10 @@ from django.db.models import F
 from chatbot import live_text
 from chatbot.live_text import LiveText
 from chatbot.models import Conversation, ConversationEvent, Turn
-from services.console.wakeups import publish, subscription
+from services.console.wakeups import Wait, hears_other_processes, publish, subscription
 
+_lock = threading.Lock()
+_followers: Counter[str] = Counter()
 POLL_S = 0.25
 HEARTBEAT_S = 15.0
 
@@ -81,7 +85,7 @@ def wake(conversation: Conversation) -> None:
     publish(_channel(conversation))
 
 
-async def follow(conversation: Conversation, seq: int) -> AsyncIterator[ConversationEvent | LiveText | None]:
+async def follow(conversation: Conversation, seq: int) -> AsyncGenerator[ConversationEvent | LiveText | None]:
     """Every event after `seq`, then new ones as they come; None when there was nothing for 15 s.
 
     Between a question and its answer comes what is said of it so far, as LiveText, each time it has grown.
@@ -89,7 +93,7 @@ async def follow(conversation: Conversation, seq: int) -> AsyncIterator[Conversa
     subscription, because the subscription is made first.
     """
     told: LiveText | None = None
-    async with subscription(_channel(conversation)) as wait:
+    async with _counted(conversation), subscription(_channel(conversation)) as wait:
         while True:
             last_seq, said = await _glance(conversation)
             found = [e async for e in conversation.events.filter(seq__gt=seq).order_by("seq")[:200]]
@@ -106,12 +110,33 @@ async def follow(conversation: Conversation, seq: int) -> AsyncIterator[Conversa
                 yield None
 
 
-async def _wait_for_more(conversation: Conversation, seq: int, told: LiveText | None, wait: Any) -> bool:
+def followers(conversation: Conversation) -> int:
+    """How many streams of this process follow a conversation now."""
+    with _lock:
+        return _followers[_channel(conversation)]
+
+
+@asynccontextmanager
+async def _counted(conversation: Conversation) -> AsyncIterator[None]:
+    name = _channel(conversation)
+    with _lock:
+        _followers[name] += 1
+    try:
+        yield
+    finally:
+        with _lock:
+            _followers.subtract([name])
+            if not _followers[name]:
+                del _followers[name]
+
+
+async def _wait_for_more(conversation: Conversation, seq: int, told: LiveText | None, wait: Wait) -> bool:
+    if hears_other_processes():
+        return await wait(HEARTBEAT_S)
     waited_s = 0.0
     while waited_s < HEARTBEAT_S:
-        if wait is not None:
-            return bool(await wait(HEARTBEAT_S))
-        await asyncio.sleep(POLL_S)
+        if await wait(POLL_S):
+            return True
         waited_s += POLL_S
         last_seq, said = await _glance(conversation)
         if last_seq > seq or said not in (None, told):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 import numpy as np
 
@@ -25,6 +26,8 @@ KEEP = 0.78
 SENTENCES_READ = 60
 FAQ_CHARS = 600
 """Longest answer of an FAQ entry that is given as its author wrote it, in characters."""
+ITEMS = 6
+"""Most list items that are given with the sentence that announces them."""
 WORDS = 0.25
 """What shared words count beside the cosine: numbers, names and codes are better compared as they stand."""
 
@@ -37,6 +40,7 @@ class Sentence:
     passage: Passage
     start: int
     end: int
+    is_item: bool = False
 
 
 def extract(
@@ -44,25 +48,52 @@ def extract(
 ) -> list[Sentence]:
     """At most `limit` sentences that answer the question, in reading order, best passage first.
 
-    A short first passage (an FAQ answer) is given whole. Empty when nothing was found.
+    One that announces a list ("You need:") brings its items, beyond the limit. A short first passage (an FAQ
+    answer) is given whole. Empty when nothing was found.
     """
     if not found:
         return []
     best = found[0]
     whole = _sentences(best.passage)
-    if best.passage.variants and len(best.passage.text) <= FAQ_CHARS:
+    if _is_short_entry(best.passage):
         return whole
     candidates = whole[:SENTENCES_READ]
     for other in found[1:3]:
-        if other.score >= NEAR_BEST * best.score and len(candidates) < SENTENCES_READ:
+        if other.worth >= NEAR_BEST * best.worth and len(candidates) < SENTENCES_READ:
             candidates += _sentences(other.passage)[: SENTENCES_READ - len(candidates)]
-    texts = [_in_context(s) for s in candidates]
-    scores = _by_words(question, texts)
-    if reads(engine, language):
-        vecs = engine.embed([question, *texts], priority=Priority.INTERACTIVE, deadline_s=10.0)
-        scores = vecs[1:] @ vecs[0] + WORDS * scores
+    if len(candidates) < 2:
+        return candidates
+    (scores,) = _scores(question, [candidates], language, engine)
     scores[[s.passage.pk != best.passage.pk for s in candidates]] *= 0.95
-    return _choose(candidates, scores, limit)
+    return _with_lists(_choose(candidates, scores, limit), candidates)
+
+
+def excerpts(question: str, found: Sequence[Found], *, language: str, engine: Engine) -> list[Sentence]:
+    """Of each passage the sentence that answers the question best, all compared in one call."""
+    own = [_sentences(hit.passage)[:SENTENCES_READ] for hit in found]
+    own = [said[:1] if _is_short_entry(hit.passage) else said for hit, said in zip(found, own, strict=True)]
+    own = [said for said in own if said]
+    open_ones = [said for said in own if len(said) > 1]
+    scores = iter(_scores(question, open_ones, language, engine))
+    return [_choose(said, next(scores), 1)[0] if len(said) > 1 else said[0] for said in own]
+
+
+def _is_short_entry(passage: Passage) -> bool:
+    return bool(passage.variants) and len(passage.text) <= FAQ_CHARS
+
+
+def _scores(
+    question: str, groups: Sequence[list[Sentence]], language: str, engine: Engine
+) -> list[np.ndarray]:
+    """float32 (n,) for each group of sentences: what each is worth, by words within its group."""
+    texts = [[_in_context(sentence) for sentence in group] for group in groups]
+    scores = [_by_words(question, group) for group in texts]
+    if not texts or not reads(engine, language):
+        return scores
+    flat = [text for group in texts for text in group]
+    vecs = engine.embed([question, *flat], priority=Priority.INTERACTIVE, deadline_s=10.0)
+    cosines = np.split(vecs[1:] @ vecs[0], np.cumsum([len(group) for group in texts])[:-1])
+    return [cosine + WORDS * words for cosine, words in zip(cosines, scores, strict=True)]
 
 
 def _choose(candidates: list[Sentence], scores: np.ndarray, limit: int) -> list[Sentence]:
@@ -77,6 +108,27 @@ def _choose(candidates: list[Sentence], scores: np.ndarray, limit: int) -> list[
             seen.add(candidates[i].text)
             kept.append(candidates[i])
     return kept
+
+
+def _with_lists(chosen: Sequence[Sentence], candidates: Sequence[Sentence]) -> list[Sentence]:
+    """What announces something, with that: the items, or else the sentence, that follow."""
+    kept: dict[tuple[int, int], Sentence] = {}
+    for sentence in chosen:
+        said = [sentence]
+        if _announces(sentence):
+            said += _following(sentence, candidates)
+        kept |= {(one.passage.pk, one.start): one for one in said}
+    return list(kept.values())
+
+
+def _announces(sentence: Sentence) -> bool:
+    return sentence.text.rstrip().endswith((":", "："))
+
+
+def _following(sentence: Sentence, candidates: Sequence[Sentence]) -> list[Sentence]:
+    own = [one for one in candidates if one.passage.pk == sentence.passage.pk and one.start >= sentence.end]
+    items = list(takewhile(lambda one: one.is_item, own))
+    return items[:ITEMS] or own[:1]
 
 
 def _by_words(question: str, texts: list[str]) -> np.ndarray:
@@ -95,11 +147,14 @@ def _sentences(passage: Passage) -> list[Sentence]:
     for block in passage.blocks:
         start, end = block["start"], block["end"]
         if block["kind"] == "row":
-            made.append(Sentence(passage.text[start:end], passage, start, end))
+            made.append(Sentence(passage.text[start:end], passage, start, end, is_item=True))
             continue
+        is_item = block["kind"] == "item"
         for part in sentences(passage.text[start:end]):
             at, to = start + part.start, start + part.end
-            made.append(Sentence(passage.text[at:to], passage, at, to))
+            made.append(Sentence(passage.text[at:to], passage, at, to, is_item))
+    if len(made) > 1 and _announces(made[-1]):  # what it announces stands elsewhere
+        made.pop()
     return made
 
 

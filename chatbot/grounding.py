@@ -17,6 +17,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
 from typing import Literal
 
 from services.inference.engine import Engine
@@ -42,6 +43,10 @@ CLOSE = 0.1
 TRIED = 12
 """Most spans that are looked into; single sentences come first."""
 SENTENCES_READ = 120
+CHARS_READ = 40_000
+"""Characters of all passages that are looked at, the best passage's first."""
+SENTENCES_JUDGED, CHARS_JUDGED = 60, 12_000
+"""What an answer may have of both; what comes after is not supported, whatever it says."""
 LONGEST = 1000, 2000
 """Characters: a longer sentence of an answer is not supported, a longer one of a passage not looked at."""
 
@@ -121,11 +126,13 @@ def check(
 
     `language` as `services.text.language.detect` gives; in one that the encoder does not read, likeness is
     told by words alone. `threshold`: least probability that a span says a sentence, 0 to 1; lower keeps more.
-    Without passages every claim is unsupported. Raises the engine's SuiteErrors.
+    Without passages every claim is unsupported. The time it takes is bounded: of a longer answer than
+    CHARS_JUDGED or SENTENCES_JUDGED the rest is not supported, of longer passages the rest is not looked at.
+    Raises the engine's SuiteErrors.
     """
-    said = answer_sentences(answer)
+    said, rest = _within_bounds(answer)
     claims = [text for text in said if not says_nothing(text)]
-    singles = [span for passage in passages for span in _sentences(passage)][:SENTENCES_READ]
+    singles = list(islice(_read(passages), SENTENCES_READ))
     likeness = _likeness(claims, singles, language, engine, deadline_s)
     spans = list(_windows(singles))
     judged = []
@@ -134,7 +141,16 @@ def check(
             judged.append(Judged(text, True, "", None, 1.0))
         else:
             judged.append(_judge(text, spans, likeness, threshold))
-    return judged
+    return [*judged, *(Judged(text, False, "unsupported", None, 0.0) for text in rest)]
+
+
+def _within_bounds(answer: str) -> tuple[list[str], list[str]]:
+    """The sentences that are judged, and what is too much: further ones, or a text cut off in the midst."""
+    said = answer_sentences(answer[:CHARS_JUDGED])
+    rest = [answer[CHARS_JUDGED:].strip()] if len(answer) > CHARS_JUDGED else []
+    if rest and said:
+        rest[0] = f"{said.pop()} {rest[0]}"  # its end was cut off
+    return said[:SENTENCES_JUDGED], [*said[SENTENCES_JUDGED:], *rest]
 
 
 def answer_sentences(answer: str) -> list[str]:
@@ -247,9 +263,20 @@ def _citation(span: Span, score: float) -> Citation:
     return Citation(span.passage.id, span.start, span.end, round(score, 4))
 
 
-def _sentences(passage: Passage) -> Iterator[Span]:
-    """A passage's sentences; `first` is left to `_windows`."""
+def _read(passages: Sequence[Passage]) -> Iterator[Span]:
+    """The passages' sentences, within CHARS_READ."""
+    left = CHARS_READ
+    for passage in passages:
+        if left <= 0:
+            return
+        yield from _sentences(passage, left)
+        left -= len(passage.text)
+
+
+def _sentences(passage: Passage, most: int) -> Iterator[Span]:
+    """A passage's sentences in its first `most` characters; `first` is left to `_windows`."""
     for start, end in passage.blocks or ((0, len(passage.text)),):
+        end = min(end, most)
         for part in sentences(passage.text[start:end]):
             if part.end - part.start <= LONGEST[1]:
                 yield Span(passage, start + part.start, start + part.end)

@@ -1,5 +1,7 @@
 """A knowledge version's index: the embedded pieces of the passages in use, written whole into the file store.
 
+The knowledge base's terms are written into it as they are, so a version answers with those it was judged by.
+
 A folder is written under a name of its own and never changed, so a reader has one index or another.
 """
 
@@ -14,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from chatbot import terms
 from chatbot.answerability import Borders
 from chatbot.calibration import Pieces, calibrated
 from chatbot.models import KnowledgeBase, Piece
@@ -69,6 +72,8 @@ def folder_of(knowledge_base_id: int) -> str:
 
 def _content(knowledge_base: KnowledgeBase, engine: Engine) -> tuple[dict[str, Any], str]:
     """What HybridIndex.build takes, of the passages in use, and the version of the encoder."""
+    from services.search.equivalents import Equivalents
+
     encoder = engine.encoder()
     pieces = list(
         Piece.objects.filter(
@@ -85,5 +90,6 @@ def _content(knowledge_base: KnowledgeBase, engine: Engine) -> tuple[dict[str, A
         "kinds": [p[2] for p in pieces],
         "texts": [p[3] for p in pieces],
         "vecs": vecs.reshape(len(pieces), encoder.dim),
+        "equivalents": Equivalents(terms.groups_of(knowledge_base)),
     }
     return content, encoder.version

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from django.db import transaction
@@ -21,8 +22,8 @@ from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from chatbot import converting, parsing, publishing
-from chatbot.models import Document, KnowledgeBase, Passage, Piece
+from chatbot import answerability, converting, editions, parsing, publishing, variants
+from chatbot.models import Document, KnowledgeBase, KnowledgeVersion, Passage, Piece, Source
 from services.errors import DeadlineExceeded, InvalidInput, SuiteError, TooLarge
 from services.inference.engine import Engine
 from services.inference.values import Priority
@@ -36,6 +37,7 @@ Clock = Callable[[], datetime]
 BATCH = 64
 MAX_ATTEMPTS = 3
 READ_AT_DOOR_BYTES = 2**20
+SITE_WAIT = timedelta(minutes=5)
 
 
 def receive(
@@ -46,10 +48,17 @@ def receive(
     storage: Storage,
     max_bytes: int,
     title: str = "",
+    by: str = "",
+    now: datetime | None = None,
+    source: Source | None = None,
+    url: str = "",
+    page: dict[str, Any] | None = None,
 ) -> Document:
     """Keep an uploaded file and queue it; the same file name replaces the document of that name.
 
-    Without a `title` the file's name gives one, until the file is read and has one of its own.
+    Without a `title` the file's name gives one, until the file is read and has one of its own. The file it
+    replaces is kept as an edition: `by` says who replaced it, `now` when.
+    A web site's page comes with its `source`, its address and what the next crawl compares (`page`).
 
     Raises UnsupportedMediaType, TooLarge, InvalidInput (empty, binary, damaged) before anything is written.
     """
@@ -69,21 +78,27 @@ def receive(
     digest = hashlib.sha256(data).hexdigest()
     path = f"documents/{knowledge_base.pk}/{digest}"
     storage.write(path, data)
-    document, _made = Document.objects.update_or_create(
-        knowledge_base=knowledge_base,
-        filename=filename,
-        defaults={
-            "title": title[:200],
-            "media_type": media_type,
-            "size_bytes": len(data),
-            "content_hash": digest,
-            "file_path": path,
-            "state": Document.State.QUEUED,
-            "failure": "",
-            "attempts": 0,
-            "claimed_at": None,
-        },
-    )
+    fields = {
+        "title": title[:200],
+        "media_type": media_type,
+        "size_bytes": len(data),
+        "content_hash": digest,
+        "file_path": path,
+        "state": Document.State.QUEUED,
+        "failure": "",
+        "attempts": 0,
+        "claimed_at": None,
+        "source": source,
+        "url": url,
+        "page": page or {},
+    }
+    with transaction.atomic():
+        same = Document.objects.select_for_update().filter(knowledge_base=knowledge_base, filename=filename)
+        if (before := same.first()) is not None:
+            fields["editions"] = editions.after(before, digest, by, now or timezone.now())
+        document, _made = Document.objects.update_or_create(
+            knowledge_base=knowledge_base, filename=filename, defaults=fields
+        )
     return document
 
 
@@ -143,11 +158,12 @@ def write_passages(document: Document, sections: list[parsing.Section], clock: C
 
     False when the document was removed or uploaded anew meanwhile; nothing is written then.
     """
-    wanted, faq = _passages(document, sections)
+    wanted, faq = passages_of(document, sections)
     with transaction.atomic():
         if not _mine(document).select_for_update().first():
             return False
         existing = {p.content_hash: p for p in document.passages.all()}
+        before = [p for p in existing.values() if not p.retired_at]
         hashes = {p.content_hash for p in wanted}
         gone = _retire(document.passages.exclude(content_hash__in=hashes), clock())
         back = [p for p in existing.values() if p.retired_at and p.content_hash in hashes]
@@ -161,14 +177,17 @@ def write_passages(document: Document, sections: list[parsing.Section], clock: C
         Passage.objects.bulk_update(
             kept, ["ordinal", "start", "end", "anchor", "language", "blocks", "retired_at"]
         )
-        new = Passage.objects.bulk_create([p for p in wanted if p.content_hash not in existing])
+        new = [p for p in wanted if p.content_hash not in existing]
+        _keep_dates(new, [p for p in before if p.content_hash not in hashes])
+        new = Passage.objects.bulk_create(new)
         Piece.objects.bulk_create(
-            [piece for passage in [*new, *back] for piece in _pieces(passage, passage.content_hash in faq)]
+            [piece for passage in [*new, *back] for piece in pieces_of(passage, passage.content_hash in faq)]
         )
+        by_hand = _write_variants(document, [*kept, *new])
         document.title = parsing.document_title(sections, document.media_type)[:200] or document.title
         document.language = sections[0].language
         document.save(update_fields=["title", "language"])
-        if gone or new or back:
+        if gone or new or back or by_hand:
             _touch(document.knowledge_base_id)
     return True
 
@@ -216,10 +235,20 @@ def stale_indexes() -> list[int]:
     return publishing.behind()
 
 
-def more_to_read(knowledge_base_id: int) -> bool:
-    """Whether documents still wait or are being read: one index after the last of them is enough."""
+def more_to_read(knowledge_base_id: int, now: datetime | None = None) -> bool:
+    """Whether documents still wait or are being read: one index after the last of them is enough.
+
+    So are the pages of a web site that is being read, but what came of them waits for SITE_WAIT at most.
+    """
     states = [Document.State.QUEUED, Document.State.RUNNING]
-    return Document.objects.filter(knowledge_base_id=knowledge_base_id, state__in=states).exists()
+    if Document.objects.filter(knowledge_base_id=knowledge_base_id, state__in=states).exists():
+        return True
+    since = (now or timezone.now()) - SITE_WAIT
+    sites = Source.objects.filter(knowledge_base_id=knowledge_base_id, state=Source.State.RUNNING)
+    versions = KnowledgeVersion.objects.filter(knowledge_base_id=knowledge_base_id)
+    if not sites.exists():
+        return False
+    return sites.filter(began_at__gt=since).exists() or versions.filter(created_at__gt=since).exists()
 
 
 def unfinished() -> int:
@@ -236,8 +265,8 @@ def build_index(knowledge_base: KnowledgeBase, engine: Engine, storage: Storage,
     return publishing.see_through(knowledge_base, engine, storage, lambda: now)
 
 
-def _passages(document: Document, sections: list[parsing.Section]) -> tuple[list[Passage], set[str]]:
-    """The passages of the sections, and the content hashes of those that answer a question."""
+def passages_of(document: Document, sections: list[parsing.Section]) -> tuple[list[Passage], set[str]]:
+    """The passages of the sections, unsaved, and the content hashes of those that answer a question."""
     at = 0
     made: list[Passage] = []
     faq: set[str] = set()
@@ -248,7 +277,7 @@ def _passages(document: Document, sections: list[parsing.Section]) -> tuple[list
         digest = _digest(heading, section.text, *section.variants)
         if digest not in seen:  # the same words twice in a file are one passage
             seen.add(digest)
-            if section.is_faq:
+            if section.is_faq or answerability.is_entry(heading):
                 faq.add(digest)
             made.append(
                 Passage(
@@ -269,11 +298,38 @@ def _passages(document: Document, sections: list[parsing.Section]) -> tuple[list
     return made, faq
 
 
-def _pieces(passage: Passage, is_faq: bool) -> Iterator[Piece]:
-    """The pieces search is made of; an answer is embedded under its question."""
+def pieces_of(passage: Passage, is_faq: bool) -> Iterator[Piece]:
+    """The pieces search is made of, unsaved; an answer is embedded under its question."""
     title = passage.heading.rsplit(" › ", 1)[-1] if is_faq else passage.heading
     for cut in cut_passage(title, passage.text, passage.variants, is_faq=is_faq):
         yield Piece(passage=passage, kind=cut.kind, text=cut.text, embedded=cut.embedded)
+
+
+def _write_variants(document: Document, passages: list[Passage]) -> int:
+    """Make the variants among the pieces those of the file and those by hand; how many came or went.
+
+    Where a section was cut in several passages, those by hand are its first one's.
+    """
+    by_hand = variants.by_heading(document)
+    wanted: dict[tuple[int, str], Piece] = {}
+    for passage in sorted(passages, key=lambda passage: passage.ordinal):
+        for question in [*passage.variants, *by_hand.pop(passage.heading, [])]:
+            if text := question.strip():
+                piece = Piece(passage=passage, kind=Piece.Kind.VARIANT, text=text, embedded=text)
+                wanted.setdefault((passage.pk, text), piece)
+    there = Piece.objects.filter(passage__in=passages, kind=Piece.Kind.VARIANT)
+    known = {(passage, text): pk for pk, passage, text in there.values_list("pk", "passage_id", "text")}
+    gone = [pk for place, pk in known.items() if place not in wanted]
+    Piece.objects.filter(pk__in=gone).delete()
+    new = Piece.objects.bulk_create([piece for place, piece in wanted.items() if place not in known])
+    return len(gone) + len(new)
+
+
+def _keep_dates(new: list[Passage], gone: list[Passage]) -> None:
+    """A passage whose words changed is still to be looked at by its date; its heading tells which it is."""
+    dates = {passage.heading: passage.review_by for passage in gone if passage.review_by}
+    for passage in new:
+        passage.review_by = dates.get(passage.heading)
 
 
 def _retire(passages: QuerySet[Passage], now: datetime) -> int:

@@ -15,8 +15,8 @@ from django.utils.translation import gettext_lazy
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 
-from chatbot import case_views, cases, version_views
-from chatbot.models import EvaluationCase, KnowledgeVersion, Passage
+from chatbot import case_views, cases, term_views, version_views
+from chatbot.models import EvaluationCase, KnowledgeVersion, Passage, Term
 from services.console.permissions import OnlyShown
 
 
@@ -56,6 +56,18 @@ class KnowledgeVersionAdmin(OnlyShown, ModelAdmin):  # type: ignore[misc]
                 "<int:version_id>/change/", view(pages.version_page), name="chatbot_knowledgeversion_change"
             ),
             path("<int:version_id>/act/", view(pages.act), name="chatbot_knowledgeversion_act"),
+        ]
+
+
+@admin.register(Term)
+class TermAdmin(OnlyShown, ModelAdmin):  # type: ignore[misc]
+    """In the place of a list, the page on which a knowledge base's terms are written down."""
+
+    def get_urls(self) -> list[URLPattern]:
+        view = self.admin_site.admin_view
+        return [
+            path("", view(term_views.terms_page), name="chatbot_term_changelist"),
+            path("terms.csv", view(term_views.export), name="chatbot_term_export"),
         ]
 
 

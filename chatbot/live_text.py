@@ -17,6 +17,9 @@ from chatbot.models import Conversation, Turn
 
 EVERY_S = 0.25
 """Least time between two writes, in seconds."""
+GONE_S = 3.0
+"""Seconds without a follower after which a visitor who followed is taken to have left: longer than the widget
+needs to come back to a stream that broke."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,25 @@ class Speaking:
 
     def _note(self, is_mine: bool) -> None:
         self._lost = self._lost or not is_mine
+
+
+class Audience:
+    """Whether a visitor who followed an answer being written has left the page.
+
+    `count` gives the streams that follow the conversation now. Where none ever did (a visitor who polls, or
+    whose stream another process serves) nobody has left.
+    """
+
+    def __init__(self, count: Callable[[], int], *, clock: Callable[[], float] = time.monotonic) -> None:
+        self._count = count
+        self._clock = clock
+        self._last: float | None = None
+
+    def gone(self) -> bool:
+        """Nobody has followed for GONE_S, and somebody did; to be asked now and then, by one thread."""
+        if self._count():
+            self._last = self._clock()
+        return self._last is not None and self._clock() - self._last > GONE_S
 
 
 def glance(

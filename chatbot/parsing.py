@@ -145,7 +145,7 @@ def read_sections(
         found = converting.convert(data, media_type, wall_s=wall_s, alive=alive)
         sections = [*_folded(found.parts, title), *_of_workbook(found.sheets, title)]
     else:
-        sections = list(_of_text(_decode(data), media_type, title))
+        sections = list(_of_text(decoded(data), media_type, title))
     if not sections:
         raise InvalidInput(_("No text was found in the file."), field="file")
     return sections
@@ -161,11 +161,20 @@ def document_title(sections: Sequence[Section], media_type: str) -> str:
     return first if all(section.title_path[0] == first for section in sections) else ""
 
 
+def markdown_parts(text: str) -> list[Part]:
+    """The headings, paragraphs, items and rows of a Markdown text."""
+    return markup.read(_rendered(text))[1]
+
+
+def _rendered(markdown: str) -> str:
+    return MarkdownIt("commonmark").enable("table").render(markdown)
+
+
 def _of_text(text: str, media_type: str, title: str) -> Iterator[Section]:
     if not text.strip():
         raise InvalidInput(_("The file holds no text. Upload a file with some."), field="file")
     if media_type == "text/markdown":
-        text = MarkdownIt("commonmark").enable("table").render(text)
+        text = _rendered(text)
     if media_type in {"text/markdown", "text/html"}:
         page_title, parts = markup.read(text)
         yield from _folded(parts, page_title or title)
@@ -174,12 +183,13 @@ def _of_text(text: str, media_type: str, title: str) -> Iterator[Section]:
     elif media_type == "text/csv":
         yield from _of_csv(text, title)
     elif media_type == "application/jsonl":
-        yield from (_faq_entry(row, line) for line, row in _json_rows(text))
+        yield from (_faq_entry(row, line) for line, row in json_rows(text))
     else:
         raise UnsupportedMediaType(field="file")
 
 
-def _decode(data: bytes) -> str:
+def decoded(data: bytes) -> str:
+    """The text of a file, without control characters. Raises InvalidInput for what is not text."""
     if b"\x00" in data[:4096] and not data.startswith((b"\xff\xfe", b"\xfe\xff")):
         raise InvalidInput(
             _("This is a binary file, not text. Save it as text and upload that."), field="file"
@@ -231,7 +241,7 @@ def _of_workbook(sheets: Sequence[Sheet], title: str) -> Iterator[Section]:
 
 def _of_csv(text: str, title: str) -> Iterator[Section]:
     """A table with a question and an answer column is an FAQ; any other gives one sentence a row."""
-    sheet = Sheet("", list(_csv_rows(text)))
+    sheet = Sheet("", list(csv_rows(text)))
     columns = [name.strip().lower() for name in sheet.rows[0][1]] if sheet.rows else []
     known = {FAQ_COLUMNS.get(name) for name in columns}
     if not known >= {"question", "answer"} and _MEANS_QUESTION & set(columns):
@@ -295,12 +305,16 @@ def _faq_entry(row: dict[str, Any], line: int, sheet: str = "") -> Section:
     return Section(made.title_path, made.text, made.blocks, language, cleaned, is_faq=True)
 
 
-def _csv_rows(text: str) -> Iterator[tuple[int, list[str]]]:
-    """The rows with anything in them, each with its line; the first line tells comma, semicolon or tab."""
+def delimiter_of(text: str) -> str:
+    """What parts the columns of a table."""
     first = re.sub(r'"[^"]*"', "", text.lstrip().split("\n", 1)[0])
-    delimiter = max(",;\t", key=first.count)
+    return max(",;\t", key=first.count)
+
+
+def csv_rows(text: str) -> Iterator[tuple[int, list[str]]]:
+    """The rows with anything in them, each with its line; the first line tells comma, semicolon or tab."""
     try:
-        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter_of(text), strict=True)
         for row in reader:
             if any(words.strip() for words in row):
                 yield reader.line_num, row
@@ -308,7 +322,8 @@ def _csv_rows(text: str) -> Iterator[tuple[int, list[str]]]:
         raise InvalidInput(_("The table cannot be read: %(why)s.") % {"why": error}, field="file") from error
 
 
-def _json_rows(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+def json_rows(text: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The objects, each with its line. Raises InvalidInput naming the line that is none."""
     for line, words in enumerate(text.splitlines(), start=1):
         if not words.strip():
             continue

@@ -15,14 +15,19 @@ from django.utils.translation import pgettext
 
 from chatbot.generation import Sentence
 from chatbot.intents import Decision
+from chatbot.models import Passage
 from chatbot.retrieval import Found
 
 MOST_CHOICES = 3
 EXCERPT_CHARS = 180
+_WITHOUT_SPACES = ("zh", "ja")
 
 
 def answer(sentences: Sequence[Sentence]) -> dict[str, Any]:
-    """Sentences and their sources; sentences that follow one another in a passage share one source."""
+    """Sentences and their sources; sentences that follow one another in a passage share one source.
+
+    List items and table rows stand on lines of their own.
+    """
     said: list[dict[str, Any]] = []
     runs: list[list[Sentence]] = []
     for sentence in sentences:
@@ -32,7 +37,7 @@ def answer(sentences: Sequence[Sentence]) -> dict[str, Any]:
             runs.append([sentence])
         said.append({"text": sentence.text, "citation": len(runs)})
     citations = [_citation(n, run[0], run[-1]) for n, run in enumerate(runs, start=1)]
-    return {"text": " ".join(s["text"] for s in said), "sentences": said, "citations": citations}
+    return {"text": _joined(sentences), "sentences": said, "citations": citations}
 
 
 def worth_offering(found: Sequence[Found]) -> list[Found]:
@@ -81,8 +86,24 @@ def of_intent(wish: Decision) -> tuple[str, dict[str, Any]]:
     return wish.kind, payload
 
 
+def _joined(sentences: Sequence[Sentence]) -> str:
+    text = ""
+    for before, sentence in zip([None, *sentences], sentences, strict=False):
+        apart = before is not None and before.text != sentence.text and (before.is_item or sentence.is_item)
+        gap = "" if sentence.passage.language.startswith(_WITHOUT_SPACES) else " "
+        text += ("" if before is None else "\n" if apart else gap) + sentence.text
+    return text
+
+
 def _plain(text: str) -> dict[str, Any]:
     return {"text": text, "citation": None}
+
+
+def section_of(passage: Passage) -> str:
+    """The headings above a passage, without the document's own title before them."""
+    first, _, rest = passage.heading.partition(" › ")
+    same = first.casefold().strip() == passage.document.title.casefold().strip()
+    return rest if same and rest else passage.heading
 
 
 def _title(heading: str) -> str:
@@ -103,7 +124,7 @@ def _citation(n: int, first: Sentence, last: Sentence) -> dict[str, Any]:
     return {
         "n": n,
         "document": passage.document.title,
-        "section": passage.heading,
+        "section": section_of(passage),
         "quote": quote,
         "url": url,
         "passage": passage.pk,

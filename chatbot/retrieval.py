@@ -32,7 +32,8 @@ TOP_K = 8
 class Found:
     """A passage with its fused score, its best cosine, and its share of the question's words, 0 to 1.
 
-    `views` as in the index's Hit; `piece_id`: its nearest piece.
+    `views` as in the index's Hit; `piece_id`: its nearest piece. `rerank`: what a reranker made of it,
+    0 to 1; None where none read it.
     """
 
     passage: Passage
@@ -41,15 +42,22 @@ class Found:
     lexical: float
     views: tuple[float, ...] = ()
     piece_id: int = 0
+    rerank: float | None = None
+
+    @property
+    def worth(self) -> float:
+        """What passages are put in order by: the reranker's score, or the fused one where none read it."""
+        return self.score if self.rerank is None else self.rerank
 
     def trace(self) -> dict[str, Any]:
         """As it is kept with the turn: ids and scores, nobody's words."""
-        return {
+        told = {
             "passage": self.passage.pk,
             "score": round(self.score, 5),
             "dense": round(self.dense, 5),
             "lexical": round(self.lexical, 4),
         }
+        return told if self.rerank is None else {**told, "rerank": round(self.rerank, 5)}
 
 
 _lock = threading.Lock()
@@ -78,10 +86,16 @@ def search(
         if knowledge_base.revision > knowledge_base.indexed_revision or waiting.exists():
             raise Unavailable("The knowledge base is still being read; try again in a moment.")
         return []
-    query_vec = None
+    query_vecs = None
     if reads(engine, language):
-        query_vec = engine.embed([question], priority=Priority.INTERACTIVE, deadline_s=10.0)[0]
-    return found_in(index, question, query_vec, language=language, k=k)
+        asked = wordings(index, question)
+        query_vecs = engine.embed(asked, priority=Priority.INTERACTIVE, deadline_s=10.0)
+    return found_in(index, question, query_vecs, language=language, k=k)
+
+
+def wordings(index: HybridIndex, question: str) -> list[str]:
+    """What is embedded of a question: itself and, where it has a term, once with another word for it."""
+    return list(filter(None, [question, index.reworded(question)]))
 
 
 def picked(knowledge_base: KnowledgeBase, passage_id: int) -> list[Found]:
@@ -104,16 +118,22 @@ def found_in(
     k: int = TOP_K,
     held_out: bool = False,
 ) -> list[Found]:
-    """The k best passages of one index, live or not; `query_vec` and `held_out` as in HybridIndex.search."""
+    """The k best passages of one index, live or not; `query_vec` and `held_out` as in HybridIndex.search.
+
+    The vector, or vectors, are of the question's `wordings`.
+    """
     hits = index.search(question, query_vec, k=4 * k, held_out=held_out)
-    rows = Passage.objects.select_related("document").in_bulk([hit.passage_id for hit in hits])
-    found = [
+    ids = [hit.passage_id for hit in hits]
+    languages = dict(Passage.objects.filter(pk__in=ids).values_list("pk", "language"))
+    there = [hit for hit in hits if hit.passage_id in languages]
+    spoken = [hit for hit in there if languages[hit.passage_id] == language]
+    best = (spoken or there)[:k]
+    rows = Passage.objects.select_related("document").in_bulk([hit.passage_id for hit in best])
+    return [
         Found(rows[hit.passage_id], hit.score, hit.dense, hit.lexical, hit.views, hit.best_piece_id)
-        for hit in hits
+        for hit in best
         if hit.passage_id in rows
     ]
-    spoken = [hit for hit in found if hit.passage.language == language]
-    return (spoken or found)[:k]
 
 
 def judge(found: Sequence[Found], borders: Borders, carefulness: float) -> Judged:
@@ -142,6 +162,25 @@ def reads(engine: Engine, language: str) -> bool:
 
     info = engine.encoder()
     return info.reads(language) and understands(engine.embed, info.version, language)
+
+
+def live_index(knowledge_base: KnowledgeBase, engine: Engine, storage: Storage) -> HybridIndex | None:
+    """The index visitors are answered from; None when there is none yet. Raises as `search`."""
+    return _index_of(knowledge_base, engine, storage)
+
+
+def warm(engine: Engine, storage: Storage) -> None:
+    """Read every live index, and the Chinese dictionary where it is needed, before the first visitor asks.
+
+    Raises the engine's and the index's SuiteErrors; the first question then tries again.
+    """
+    from services.search.tokens import tokenize
+
+    for knowledge_base in KnowledgeBase.objects.exclude(index_path=""):
+        _index_of(knowledge_base, engine, storage)
+        borders_of(knowledge_base, storage)
+    if Passage.objects.filter(language__startswith="zh").exists():
+        tokenize("你好")
 
 
 def open_index(path: str, engine: Engine, storage: Storage) -> HybridIndex:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -76,13 +77,49 @@ class EventsOut(Schema):
     partial: PartialOut | None = None
 
 
+class DocumentIn(Schema):
+    """A document as text; the ending of its file name says what it is: .md, .html, .txt, .csv, .jsonl."""
+
+    filename: str = Field(min_length=1, max_length=200)
+    text: str
+    title: str = Field("", max_length=200)
+
+
 class DocumentOut(Schema):
-    """A document of the knowledge base and how far its ingest is."""
+    """A document of the knowledge base and how far its ingest is; `failure` says why it could not be read."""
 
     id: int
     title: str
     filename: str
-    state: str
+    url: str
+    media_type: str
+    language: str
+    size_bytes: int
+    state: Literal["queued", "running", "done", "failed"]
     failure: str
     pieces_done: int
     pieces_total: int
+    created_at: datetime
+    ingested_at: datetime | None
+
+
+class DocumentsOut(Schema):
+    """Some documents in the order they came, and the `after` that asks for those that follow."""
+
+    documents: list[DocumentOut]
+    next: int | None
+
+
+class KnowledgeBaseOut(Schema):
+    """A knowledge base, how many documents it has, and the version that answers now."""
+
+    id: int
+    name: str
+    documents: int
+    live_version: int | None
+
+
+class KnowledgeBasesOut(Schema):
+    """The knowledge bases by name."""
+
+    knowledge_bases: list[KnowledgeBaseOut]

@@ -6,26 +6,32 @@ whose message was lost or whose worker died.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from functools import cache
+from threading import BoundedSemaphore, Thread
 from typing import Any
 
 from celery import shared_task
 from django.db import close_old_connections, transaction
 from django.utils import timezone
 
-from chatbot import clearing, dialogue, knowledge, phrasing, publishing, turns
+from chatbot import actions, clearing, dialogue, knowledge, phrasing, publishing, site_reading, sources, turns
+from chatbot import conflicts as conflict_radar
 from chatbot.conf import ChatbotSettings
 from chatbot.generation import Sentence
 from chatbot.models import ConversationEvent, KnowledgeBase, Turn
-from services.conf import load
+from services.conf import CoreSettings, load
 from services.console.storage import storage
 from services.errors import SuiteError
 from services.inference.engine import get_engine
 from services.logs import get_logger
 
 log = get_logger(__name__)
+
+SITES_AT_ONCE = 2
+_sites = BoundedSemaphore(SITES_AT_ONCE)  # of this process
 
 
 @shared_task
@@ -51,8 +57,28 @@ def index_knowledge_base(knowledge_base_id: int) -> None:
     try:
         if publishing.see_through(knowledge_base, get_engine(), storage(), timezone.now, lease):
             clearing.clear_versions(knowledge_base, storage(), keep=settings.chatbot_versions_kept)
+            compare_soon(knowledge_base_id)
     except SuiteError as error:  # the sweep comes back to it
         log.warning("version_delayed", knowledge_base=knowledge_base_id, code=error.code)
+
+
+@shared_task
+def compare_knowledge(knowledge_base_id: int, everything: bool = False) -> None:
+    """Find which passages contradict each other, of what changed or of `everything`."""
+    knowledge_base = KnowledgeBase.objects.filter(pk=knowledge_base_id).first()
+    if knowledge_base is None:
+        return
+    try:
+        conflict_radar.compare(knowledge_base, get_engine(), timezone.now, everything=everything)
+    except SuiteError as error:  # the sweep comes back to it
+        log.warning("comparing_delayed", knowledge_base=knowledge_base_id, code=error.code)
+
+
+@shared_task
+def compare_waiting() -> None:
+    """Compare what changed where the message was lost or the worker died."""
+    for knowledge_base_id in conflict_radar.waiting(timezone.now()):
+        compare_knowledge(knowledge_base_id)
 
 
 @shared_task
@@ -77,6 +103,47 @@ def resume_ingest() -> None:
 
 
 @shared_task
+def read_source(source_id: int) -> None:
+    """Read a web site in a thread of its own: it mostly waits, and other work is not to wait with it."""
+    if _sites.acquire(blocking=False):  # else the sweep comes back to it
+        Thread(target=_read_in_thread, args=[source_id], name=f"site-{source_id}", daemon=True).start()
+
+
+@shared_task
+def read_due() -> None:
+    """Find the web sites whose next reading has come, and those whose message was lost or worker died."""
+    sources.due(timezone.now())
+    lease = timedelta(seconds=load(ChatbotSettings).chatbot_ingest_lease_s)
+    for source_id in sources.waiting(timezone.now(), lease):
+        read_source(source_id)
+
+
+def read_site(source_id: int, received: Callable[[int], object] | None = None, **pace: Any) -> bool:
+    """Read one waiting web site to its end; whether it is done.
+
+    `received` is told of each new document, which a worker is nudged to ingest otherwise; `pace`: see
+    `site_reading.read`.
+    """
+    settings = load(ChatbotSettings)
+    lease = timedelta(seconds=settings.chatbot_ingest_lease_s)
+    source = sources.claim(source_id, timezone.now(), lease)
+    if source is None:
+        return False
+    done = site_reading.read(
+        source,
+        storage(),
+        timezone.now,
+        received=lambda document: (received or ingest_soon)(document.pk),
+        max_bytes=load(CoreSettings).max_upload_mib * 2**20,
+        allow_hosts=actions.hosts_of(settings.chatbot_site_hosts),
+        **pace,
+    )
+    if not knowledge.more_to_read(source.knowledge_base_id):
+        index_soon(source.knowledge_base_id)
+    return done
+
+
+@shared_task
 def answer_turn(turn_id: int) -> None:
     """Answer one question, then those of the conversation that waited for it, in the order they were asked.
 
@@ -93,7 +160,7 @@ def answer_turn(turn_id: int) -> None:
 
 
 def _answer(turn: Turn) -> None:
-    speaking = turns.speaking(turn)
+    speaking, audience = turns.speaking(turn), turns.audience(turn)
     said: list[Sentence] = []
 
     def on_sentence(sentence: Sentence) -> None:
@@ -107,7 +174,7 @@ def _answer(turn: Turn) -> None:
             storage=storage(),
             settings=load(ChatbotSettings),
             on_sentence=on_sentence,
-            cancelled=speaking.lost,
+            cancelled=lambda: speaking.lost() or audience.gone(),
         )
     except SuiteError as error:
         log.warning("answer_failed", turn=turn.pk, code=error.code)
@@ -143,6 +210,16 @@ def index_soon(knowledge_base_id: int) -> None:
     transaction.on_commit(lambda: _nudge(index_knowledge_base, knowledge_base_id))
 
 
+def read_soon(source_id: int) -> None:
+    """After the commit, nudge a worker to read a web site."""
+    transaction.on_commit(lambda: _nudge(read_source, source_id))
+
+
+def compare_soon(knowledge_base_id: int) -> None:
+    """After the commit, nudge a worker to look for conflicts."""
+    transaction.on_commit(lambda: _nudge(compare_knowledge, knowledge_base_id))
+
+
 def _nudge(task: Any, row_id: int) -> None:
     """Send the message; a broker that is down delays the work until the sweep, and no more."""
     try:
@@ -162,6 +239,19 @@ def _answer_in_thread(turn_id: int) -> None:
         from django.db import connections
 
         connections.close_all()
+
+
+def _read_in_thread(source_id: int) -> None:
+    close_old_connections()
+    try:
+        read_site(source_id)
+    except Exception:
+        log.exception("site_thread", source=source_id)  # the sweep takes the source over
+    finally:
+        from django.db import connections
+
+        connections.close_all()
+        _sites.release()
 
 
 @cache

@@ -13,10 +13,10 @@ from django.db.models import Exists, F, OuterRef, Q
 from django.utils import translation
 from django.utils.translation import gettext as _
 
-from chatbot import events
+from chatbot import events, upkeep
 from chatbot.conf import ChatbotSettings
 from chatbot.dialogue import Asked, Reply
-from chatbot.live_text import Speaking
+from chatbot.live_text import Audience, Speaking
 from chatbot.models import Conversation, ConversationEvent, Turn
 from services.conf import load
 from services.text.masking import mask
@@ -85,6 +85,11 @@ def speaking(turn: Turn) -> Speaking:
     return Speaking(turn, lambda: events.wake(turn.conversation))
 
 
+def audience(turn: Turn) -> Audience:
+    """Whether the visitor who waits for the answer to this turn has left; see `live_text.Audience`."""
+    return Audience(lambda: events.followers(turn.conversation))
+
+
 def settle(turn: Turn, reply: Reply, now: datetime) -> bool:
     """Write the reply; False when the turn was answered meanwhile, and nothing is written."""
     payload = {"reply_to": turn.question_seq, "outcome": reply.outcome, **reply.payload}
@@ -99,6 +104,7 @@ def settle(turn: Turn, reply: Reply, now: datetime) -> bool:
         if first:
             Conversation.objects.filter(pk=turn.conversation_id).update(form=dict(reply.form))
             events.append(turn.conversation, ConversationEvent.Kind.BOT_MESSAGE, payload, now=now)
+            upkeep.quote(turn, payload, now)
     return bool(first)
 
 

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
 from django.utils import translation
-from django.utils.html import escape
-from django.utils.safestring import SafeString, mark_safe
 from django.utils.translation import gettext as _
 from django.views.decorators.clickjacking import xframe_options_exempt
 from django.views.decorators.http import require_GET
 
-from chatbot import access
-from chatbot.models import Document, Inbox, Passage
+from chatbot import access, source_page
+from chatbot.models import Document, Inbox
 from services.errors import NotFound
 
 LOCALES = {"en", "zh-hans"}
@@ -53,29 +53,19 @@ def source(request: HttpRequest, document_id: int) -> HttpResponse:
     replaced = document.passages.exclude(retired_at=None).filter(pk=cited[0]).first()
     if document.state == Document.State.REMOVED and replaced is None:
         raise Http404(_("This page has been taken down."))
-    sections: list[dict[str, Any]] = []
-    for passage in document.passages.filter(retired_at=None).order_by("ordinal"):
-        heading = passage.heading.rsplit(" › ", 1)[-1]
-        if not sections or sections[-1]["heading"] != heading:
-            sections.append({"heading": heading, "passages": []})
-        is_cited = passage.pk == cited[0]
-        span = (cited[1], cited[2]) if is_cited else (0, 0)
-        sections[-1]["passages"].append(
-            {
-                "id": passage.pk,
-                "anchor": passage.anchor,
-                "html": passage_html(passage, *span),
-                "cited": is_cited,
-            }
-        )
+    sections = source_page.sections(document.passages.filter(retired_at=None).order_by("ordinal"), cited)
     shown = {
         "title": document.title,
         "language": document.language or "en",
         "updated_at": document.ingested_at,
+        **_original(document),
     }
     context: dict[str, Any] = {"document": shown, "sections": sections}
+    is_there = document.state != Document.State.REMOVED
+    if is_there and request.user.is_staff and request.user.has_perm("chatbot.change_document"):
+        context["edit_url"] = reverse("chatbot-entry-edit", args=[document.pk])
     if replaced is not None:
-        words = passage_html(replaced, cited[1], cited[2])
+        words = source_page.passage_html(replaced, cited[1], cited[2])
         context["replaced"] = {"heading": replaced.heading.rsplit(" › ", 1)[-1], "html": words}
     response = render(request, "chatbot/source.html", context)
     response["Content-Security-Policy"] = (
@@ -84,43 +74,12 @@ def source(request: HttpRequest, document_id: int) -> HttpResponse:
     return response
 
 
-def passage_html(passage: Passage, start: int, end: int) -> SafeString:
-    """A passage's blocks as HTML, every word escaped, characters start..end inside <mark>."""
-    parts: list[str] = []
-    open_tag = ""
-    for block in passage.blocks:
-        kind = block["kind"]
-        group = {"item": "ul", "row": "table"}.get(kind, "")
-        if group != open_tag:
-            parts.append(f"</{open_tag}>" if open_tag else "")
-            parts.append(f"<{group}>" if group else "")
-            open_tag = group
-            if group == "table" and any(name for name, _words in block["cells"]):
-                head = "".join(f'<th scope="col">{escape(name)}</th>' for name, _words in block["cells"])
-                parts.append(f"<tr>{head}</tr>")
-        parts.append(_block_html(passage.text, block, start, end))
-    parts.append(f"</{open_tag}>" if open_tag else "")
-    return mark_safe("".join(parts))  # noqa: S308 - every piece of text went through escape()
-
-
-def _block_html(text: str, block: dict[str, Any], start: int, end: int) -> str:
-    at, to = block["start"], block["end"]
-    inside = start < to and end > at
-    if block["kind"] == "row":
-        cells = "".join(
-            f"<td>{_marked(words, 0, len(words) if inside else 0)}</td>" for _name, words in block["cells"]
-        )
-        return f"<tr>{cells}</tr>"
-    tag = "li" if block["kind"] == "item" else "p"
-    words = text[at:to]
-    marked = _marked(words, max(start - at, 0), min(end - at, len(words))) if inside else escape(words)
-    return f"<{tag}>{marked}</{tag}>"
-
-
-def _marked(words: str, start: int, end: int) -> str:
-    if end <= start:
-        return str(escape(words))
-    return f"{escape(words[:start])}<mark>{escape(words[start:end])}</mark>{escape(words[end:])}"
+def _original(document: Document) -> dict[str, str]:
+    """Where a web site's page stands itself, and on which host, as long as it is there."""
+    address = urlsplit(document.url)
+    if address.scheme not in {"http", "https"} or document.state == Document.State.REMOVED:
+        return {}
+    return {"url": document.url, "host": address.hostname or ""}
 
 
 def _as_shown(inbox: Inbox, locale: str) -> dict[str, Any]:

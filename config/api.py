@@ -13,6 +13,7 @@ from ninja import NinjaAPI
 from ninja.errors import HttpError, ValidationError
 
 from chatbot.api import router as chatbot_router
+from chatbot.knowledge_api import router as knowledge_router
 from recommender.api import router as recommender_router
 from sentiment_monitor.api import router as monitor_router
 from services.errors import InvalidInput, MalformedRequest, NotFound, SuiteError, TooLarge
@@ -29,6 +30,7 @@ api = NinjaAPI(
     "Errors are `application/problem+json` with a stable `code`.",
 )
 api.add_router("/chatbot", chatbot_router, tags=["chatbot"])
+api.add_router("/knowledge", knowledge_router, tags=["knowledge"])
 api.add_router("/monitor", monitor_router, tags=["monitor"])
 api.add_router("/recommender", recommender_router, tags=["recommender"])
 

@@ -47,6 +47,18 @@ SCHEDULE: dict[str, dict[str, Any]] = {
         "schedule": 5.0,
         "options": {"expires": 10},
     },
+    # Conflicts of passages that changed: it takes a minute where there are many, and nobody waits for it.
+    "chatbot-compare-waiting": {
+        "task": "chatbot.tasks.compare_waiting",
+        "schedule": 30.0,
+        "options": {"expires": 60},
+    },
+    # Web sites whose next reading has come, and those whose message was lost or whose worker died.
+    "chatbot-read-due": {
+        "task": "chatbot.tasks.read_due",
+        "schedule": 10.0,
+        "options": {"expires": 20},
+    },
     # Training runs, imports and suggestions whose worker died or whose message was lost.
     "console-find-lost": {
         "task": "services.console.tasks.find_lost",

@@ -36,6 +36,16 @@ class Migration(migrations.Migration):
             name='compared_revision',
             field=models.PositiveIntegerField(default=0, editable=False),
         ),
+        migrations.AddField(
+            model_name='knowledgebase',
+            name='compared_at',
+            field=models.DateTimeField(blank=True, editable=False, null=True),
+        ),
+        migrations.AddField(
+            model_name='knowledgebase',
+            name='comparing_at',
+            field=models.DateTimeField(blank=True, editable=False, null=True),
+        ),
         migrations.CreateModel(
             name='Source',
             fields=[
@@ -48,6 +58,7 @@ class Migration(migrations.Migration):
                 ('stop_asked', models.BooleanField(default=False, editable=False)),
                 ('attempts', models.PositiveSmallIntegerField(default=0, editable=False, verbose_name='attempts')),
                 ('claimed_at', models.DateTimeField(blank=True, editable=False, null=True, verbose_name='last sign of life')),
+                ('began_at', models.DateTimeField(blank=True, editable=False, null=True, verbose_name='being read since')),
                 ('now_reading', models.CharField(blank=True, editable=False, max_length=500, verbose_name='page being read')),
                 ('pages_changed', models.PositiveIntegerField(default=0, editable=False, verbose_name='new or changed pages')),
                 ('pages_same', models.PositiveIntegerField(default=0, editable=False, verbose_name='unchanged pages')),

@@ -13,13 +13,16 @@ from django.utils.translation import gettext_lazy as _
 class KnowledgeBase(models.Model):
     """What one assistant may answer from. `revision` grows with every change of its passages.
 
-    `compared_revision` is the one whose passages were last compared with one another for conflicts.
+    `compared_revision` is the one whose passages were last compared with one another for conflicts, from
+    `compared_at` on; `comparing_at` is the last sign of life of the worker that compares them now.
     """
 
     name = models.CharField(_("name"), max_length=120, unique=True)
     revision = models.PositiveIntegerField(_("revision"), default=0)
     indexed_revision = models.PositiveIntegerField(_("indexed revision"), default=0)
     compared_revision = models.PositiveIntegerField(default=0, editable=False)
+    compared_at = models.DateTimeField(null=True, blank=True, editable=False)
+    comparing_at = models.DateTimeField(null=True, blank=True, editable=False)
     index_path = models.CharField(_("index"), max_length=200, blank=True)
     indexed_at = models.DateTimeField(_("indexed at"), null=True, blank=True)
     live_version = models.ForeignKey(
@@ -70,6 +73,7 @@ class Source(models.Model):
     stop_asked = models.BooleanField(default=False, editable=False)
     attempts = models.PositiveSmallIntegerField(_("attempts"), default=0, editable=False)
     claimed_at = models.DateTimeField(_("last sign of life"), null=True, blank=True, editable=False)
+    began_at = models.DateTimeField(_("being read since"), null=True, blank=True, editable=False)
     now_reading = models.CharField(_("page being read"), max_length=500, blank=True, editable=False)
     pages_changed = models.PositiveIntegerField(_("new or changed pages"), default=0, editable=False)
     pages_same = models.PositiveIntegerField(_("unchanged pages"), default=0, editable=False)

@@ -17,6 +17,8 @@ class ApiKey(models.Model):
         RECOMMENDER_READ = "recommender:read", _("Recommender: ask for recommendations")
         RECOMMENDER_WRITE = "recommender:write", _("Recommender: send items, users and events")
         MONITOR_WRITE = "monitor:write", _("Monitor: send entries")
+        KNOWLEDGE_READ = "knowledge:read", _("Knowledge: list documents and their states")
+        KNOWLEDGE_WRITE = "knowledge:write", _("Knowledge: upload and delete documents")
 
     name = models.CharField(_("name"), max_length=120)
     prefix = models.CharField(_("begins with"), max_length=12, editable=False)

@@ -23,6 +23,11 @@ NAVIGATION: list[dict[str, Any]] = [
                 "link": reverse_lazy("admin:chatbot_document_changelist"),
             },
             {
+                "title": _("Web sites"),
+                "icon": "travel_explore",
+                "link": reverse_lazy("admin:chatbot_source_changelist"),
+            },
+            {
                 "title": _("Passages"),
                 "icon": "format_quote",
                 "link": reverse_lazy("admin:chatbot_passage_changelist"),
@@ -42,11 +47,13 @@ NAVIGATION: list[dict[str, Any]] = [
                 "icon": "history_edu",
                 "link": reverse_lazy("admin:chatbot_knowledgeversion_changelist"),
             },
+            {"title": _("Terms"), "icon": "menu_book", "link": reverse_lazy("admin:chatbot_term_changelist")},
             {
                 "title": _("Evaluation cases"),
                 "icon": "fact_check",
                 "link": reverse_lazy("admin:chatbot_evaluationcase_changelist"),
             },
+            {"title": _("Upkeep"), "icon": "rule", "link": reverse_lazy("chatbot-upkeep")},
             {"title": _("Bench"), "icon": "biotech", "link": reverse_lazy("chatbot-bench")},
             {
                 "title": _("Inboxes"),

@@ -11,9 +11,16 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from services.inference.values import Vectors
+from services.inference.values import ModelInfo, Vectors
 
 Floats = NDArray[np.float32]
+LATE = "late interaction"
+"""What the model's name begins with where there is no cross-encoder."""
+
+
+def is_cross_encoder(info: ModelInfo) -> bool:
+    """Whether a served model reads query and text together."""
+    return info.kind == "reranker" and not info.name.startswith(LATE)
 
 
 def from_logits(logits: Floats) -> Floats:

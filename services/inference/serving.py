@@ -28,6 +28,7 @@ from services.inference.loading import (
     load_token_states,
 )
 from services.inference.model_files import Kind, plain_name
+from services.inference.reranking import LATE
 from services.inference.runtimes import Runtime
 from services.inference.tokenising import Tokeniser
 from services.inference.values import (
@@ -216,8 +217,8 @@ class ServedModels:
                     "Without word vectors (ENCODER_URL is set) RERANKER has to name a model."
                 )
             runtime = load_token_states(encoder.loaded, self._settings)
-            served = self._batcher.serve(self._served("late interaction", runtime, None))
-            name = f"late interaction of {encoder.info.name}"
+            served = self._batcher.serve(self._served(LATE, runtime, None))
+            name = f"{LATE} of {encoder.info.name}"
             return Reranker(f"late-{encoder.info.version}", name, False, encoder.loaded.tokenise, served)
         found = load_model("rerank", self._place(key), "reranker", "RERANKER", self._settings)
         served = self._batcher.serve(self._served("reranker", found.runtime, 1))
@@ -310,7 +311,7 @@ class ServedModels:
         found = self.reranker.loaded
         encoder = self.encoder.loaded
         if found is None or encoder is None:
-            name = plain_name(self._settings.reranker) if self._settings.reranker else "late interaction"
+            name = plain_name(self._settings.reranker) if self._settings.reranker else LATE
             return ModelInfo("rerank", "reranker", name, "", "", "", loaded=False)
         runtime, device = encoder.info.runtime, encoder.info.device
         return ModelInfo("rerank", "reranker", found.name, found.version, runtime, device, loaded=True)

@@ -15,6 +15,7 @@ from dataclasses import astuple
 import numpy as np
 from numpy.typing import NDArray
 
+from services.search.equivalents import Equivalents
 from services.search.fusion import Case, fit_weights
 from services.search.hybrid import HybridIndex, ViewWeights
 from services.search.pieces import VARIANT
@@ -46,6 +47,7 @@ def fit_on_variants(
     texts: Sequence[str],
     vecs: Vectors,
     language: str | None = None,
+    equivalents: Equivalents | None = None,
 ) -> ViewWeights:
     """Weights fitted on the variants among these pieces (arguments as in HybridIndex.build).
 
@@ -65,6 +67,7 @@ def fit_on_variants(
             encoder_version="",
             language=language,
             cells_from=_ALWAYS_FLAT,
+            equivalents=equivalents,
         )
         asked = held_out[:: -(-len(held_out) // MOST_CASES)]
         found = (index.case(texts[i], vecs[i], int(owners[i])) for i in asked)

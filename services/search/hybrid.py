@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.errors import InvalidInput
+from services.search.equivalents import Equivalents
 from services.search.folder import (
     FileWriter,
     Opened,
@@ -139,11 +140,13 @@ class HybridIndex:
         weights: ViewWeights | None = None,
         language: str | None = None,
         cells_from: int = CELLS_FROM,
+        equivalents: Equivalents | None = None,
     ) -> HybridIndex:
         """Index pieces, one entry of each argument a piece; `kinds` as in pieces.py ("body" or a question).
 
         vecs: float32 (pieces, dim), L2-normalised. A passage's words are the texts of its pieces, in the
-        order given. `language`: as in `tokenize`. Raises InvalidInput when the arguments do not fit.
+        order given. `language`: as in `tokenize`; `equivalents`: words that find each other.
+        Raises InvalidInput when the arguments do not fit.
         """
         if not len(piece_ids) == len(passage_ids) == len(kinds) == len(texts) == len(vecs):
             raise InvalidInput("Give an id, a passage, a kind, a text and a vector for each piece.")
@@ -166,7 +169,7 @@ class HybridIndex:
             piece_vecs,
             _means(piece_vecs, own, layout.starts),
             VectorIndex.build(np.arange(len(order)), piece_vecs, encoder_version, flat_below=cells_from),
-            LexicalIndex.build(owners, words, language=language),
+            LexicalIndex.build(owners, words, language=language, equivalents=equivalents),
             weights or ViewWeights(),
         )
 
@@ -185,7 +188,8 @@ class HybridIndex:
         """The k best passages, best first; equal scores by the smaller id. An empty index finds nothing.
 
         query_vec: float32 (dim,), L2-normalised, or None to search by words alone (no encoder, or none for
-        the query's language); then only passages that share a word are found.
+        the query's language); then only passages that share a word are found. Or (n, dim): wordings of the
+        query, of which the nearest to a passage counts.
         `held_out`: as if no passage had the query itself among its question variants.
         Raises IndexMismatch when the vector has another dimension than the index.
         """
@@ -234,8 +238,8 @@ class HybridIndex:
         by_words, _ = best_first(by_words, covered[by_words], CANDIDATES)
         found = [by_words, np.zeros(0, dtype=np.int64) if also is None else np.asarray([also])]
         if query_vec is not None:
-            query_vec = np.asarray(query_vec, dtype=np.float32).reshape(-1)
-            found.append(self._near(query_vec, out))
+            query_vec = np.atleast_2d(np.asarray(query_vec, dtype=np.float32))
+            found += self._near(query_vec, out)
         places = np.unique(np.concatenate(found))
         features = np.zeros((len(places), 4), dtype=np.float32)
         features[:, 3] = covered[places]
@@ -295,19 +299,24 @@ class HybridIndex:
         asked = self._layout.asked
         return np.flatnonzero(asked == np.uint64(_asked(query))) if asked is not None else np.zeros(0, int)
 
-    def _near(self, query_vec: Vectors, out: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The places of the passages whose pieces but `out` are nearest, CANDIDATES of them or a few less."""
+    def reworded(self, query: str) -> str | None:
+        """The query with another word of each group that it has a word of; None where there is none."""
+        return self._words.reworded(query)
+
+    def _near(self, wordings: Vectors, out: NDArray[np.int64]) -> list[NDArray[np.int64]]:
+        """For each wording the places of the passages with the nearest pieces but `out`, up to CANDIDATES."""
         rows = len(self._layout.piece_ids)
         wanted = min(CANDIDATES * -(-rows // max(len(self), 1)), _MOST_PIECES_READ)
-        found = self._vectors.search(query_vec[None, :], wanted)[0][0]
-        owners = self._passage_of_row[found[(found != NO_KEY) & ~np.isin(found, out)]]
-        _, first = np.unique(owners, return_index=True)
-        nearest: NDArray[np.int64] = owners[np.sort(first)[:CANDIDATES]]
+        nearest: list[NDArray[np.int64]] = []
+        for found in self._vectors.search(wordings, wanted)[0]:
+            owners = self._passage_of_row[found[(found != NO_KEY) & ~np.isin(found, out)]]
+            _, first = np.unique(owners, return_index=True)
+            nearest.append(owners[np.sort(first)[:CANDIDATES]])
         return nearest
 
     def _compare(
         self,
-        query_vec: Vectors,
+        wordings: Vectors,
         places: NDArray[np.int64],
         features: NDArray[np.float32],
         out: NDArray[np.int64],
@@ -317,7 +326,7 @@ class HybridIndex:
         sizes = layout.starts[places + 1] - layout.starts[places]
         begins = np.cumsum(sizes) - sizes
         rows = np.arange(sizes.sum()) + np.repeat(layout.starts[places] - begins, sizes)
-        cosines = inner_products(query_vec[None, :], self._piece_vecs[rows])[0]
+        cosines = inner_products(wordings, self._piece_vecs[rows]).max(axis=0)
         if len(out):
             cosines[np.isin(rows, out)] = _WORST
         body = layout.is_body[rows]
@@ -325,7 +334,7 @@ class HybridIndex:
         piece = np.maximum.reduceat(np.where(body, cosines, -np.inf), begins)
         features[:, 0] = np.where(np.isfinite(question), question, piece)  # a passage without a title
         features[:, 1] = np.where(np.isfinite(piece), piece, question)  # and one of nothing else
-        features[:, 2] = inner_products(query_vec[None, :], self._whole_vecs[places])[0]
+        features[:, 2] = inner_products(wordings, self._whole_vecs[places]).max(axis=0)
         dense = np.maximum(features[:, 0], features[:, 1])
         at_best = np.flatnonzero(cosines == np.repeat(dense, sizes))
         _, first = np.unique(np.repeat(np.arange(len(places)), sizes)[at_best], return_index=True)

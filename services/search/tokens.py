@@ -19,6 +19,7 @@ import tempfile
 import threading
 import unicodedata
 import warnings
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -76,16 +77,34 @@ def tokenize(text: str, language: str | None = None, *, query: bool = False) -> 
     terms: list[str] = []
     folded = unicodedata.normalize("NFKC", text).lower()
     for found in _TERM.finditer(folded):
-        run = found.group()
-        if found.lastgroup == "han":
-            terms.extend(_han_terms(run))
-        elif found.lastgroup == "pairs":
-            terms.extend(_pairs(run) or [run])
-        else:
-            terms.extend(_latin_terms(run))
+        terms.extend(_terms_of(found))
     if query:
         terms = [term for term in terms if term not in STOP_WORDS] or terms
     return _stemmed(terms, language or "en")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Letters and digits that stand together, at `text[start:end]`, and the search terms they give."""
+
+    terms: tuple[str, ...]
+    start: int
+    end: int
+
+
+def runs(text: str, language: str | None = None) -> list[Run]:
+    """The runs of letters with spaces between words, of a text that is folded already; no Chinese."""
+    found = [one for one in _TERM.finditer(text) if one.lastgroup == "latin"]
+    return [Run(tuple(_stemmed(_terms_of(one), language or "en")), one.start(), one.end()) for one in found]
+
+
+def _terms_of(found: re.Match[str]) -> list[str]:
+    run = found.group().lower()
+    if found.lastgroup == "han":
+        return _han_terms(run)
+    if found.lastgroup == "pairs":
+        return _pairs(run) or [run]
+    return _latin_terms(run)
 
 
 def _latin_terms(run: str) -> list[str]:

@@ -1,10 +1,11 @@
 """Reads a web site politely: one page after another, and only those that changed come back.
 
 Robots.txt is asked first, then the start page, the sitemaps, and the links of every page within the same
-host and path; last come the pages known from before that nothing led to, for a page that did not change
-shows no links. One request at a time, with a pause before each. Everything goes through `fetch`, so no
-page, redirect or sitemap leads into a private network. A redirect's target waits its turn like any page:
-it is asked of robots.txt, and a circle ends where it began.
+host and path; last come the pages known from before that nothing led to. A page that did not change is
+answered without its links: those kept from before are followed in their place. One request at a time,
+with a pause before each. Everything goes through `fetch`, so no page, redirect or sitemap leads into a
+private network. A redirect's target waits its turn like any page: it is asked of robots.txt, and a circle
+ends where it began.
 What is not known here: rows, files, and what the words of a page are good for.
 """
 
@@ -45,13 +46,17 @@ _FILE = re.compile(  # endings that are never a page
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What to keep of a page for the next crawl; `sha256` is of an HTML page's words, else of its bytes."""
+    """What to keep of a page for the next crawl; `sha256` is of an HTML page's words, else of its bytes.
+
+    `links` are the addresses within reach that it led to.
+    """
 
     etag: str = ""
     last_modified: str = ""
     sha256: str = ""
     canonical: str = ""
     depth: int = 0
+    links: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +211,9 @@ class _Visit:
         if status in {301, 302, 303, 307, 308} and "location" in answer.headers:
             yield self._moved(place, answer.headers["location"])
         elif status == 304 and known.sha256:
-            yield self._first(place.url, known) or Unchanged(place.url, known)
+            yield (twin := self._first(place.url, known)) or Unchanged(place.url, known)
+            if self.follow and not twin:
+                yield from self._add((link, place.depth + 1) for link in known.links)
         elif status in {404, 410}:
             yield Skipped(place.url, "gone", "The page is not there any more.")
         elif status != 200:
@@ -225,12 +232,15 @@ class _Visit:
         read = read_html(answer.body, charset, place.url) if "html" in kind else Html(answer.body)
         rules = read.rules | rules_of(answer.headers.get("x-robots-tag", ""))
         canonical = (read.canonical and self._inside(read.canonical, read.base)) or place.url
+        near = [] if "nofollow" in rules else [self._inside(link, read.base) for link in read.links]
+        links = tuple(dict.fromkeys(link for link in near if link and link != place.url))
         new = Known(
             answer.headers.get("etag", ""),
             answer.headers.get("last-modified", ""),
             hashlib.sha256(read.words).hexdigest(),
             "" if canonical == place.url else canonical,
             place.depth,
+            links if self.follow else (),
         )
         twin = None
         if "noindex" in rules:
@@ -241,8 +251,8 @@ class _Visit:
             yield Unchanged(place.url, new)
         else:
             yield Page(place.url, canonical, kind, charset, answer.body, new)
-        if self.follow and not twin and "nofollow" not in rules:
-            yield from self._add(((link, place.depth + 1) for link in read.links), read.base)
+        if self.follow and not twin:
+            yield from self._add((link, place.depth + 1) for link in links)
 
     def _first(self, url: str, known: Known) -> Skipped | None:
         """Count a page; when the same was read at another address, say so instead."""
@@ -259,6 +269,8 @@ class _Visit:
         inside = self._inside(target)
         if place.hops >= MAX_REDIRECTS:
             return Skipped(place.url, "failed", f"It redirects more than {MAX_REDIRECTS} times.")
+        if place.start and inside in self.seen:
+            return Skipped(place.url, "failed", f"It redirects in a circle, to {target}.")
         if place.start and (not inside or not target.startswith(self.origin + "/")):
             self.enter(_Place(target, hops=place.hops + 1, start=True))
         elif inside and inside not in self.seen:
@@ -288,10 +300,10 @@ class _Visit:
         self.sitemaps.extend(near)
         yield from self._add((page, 1) for page in pages)
 
-    def _add(self, found: Iterable[tuple[str, int]], base: str = "") -> Iterator[Skipped]:
+    def _add(self, found: Iterable[tuple[str, int]]) -> Iterator[Skipped]:
         """Put what lies within reach into the queue; what is never asked for comes back with its reason."""
         for link, depth in found:
-            url = self._inside(link, base)
+            url = self._inside(link)
             if url is None or url in self.seen:
                 continue
             if len(self.seen) >= self.visitor.limits.addresses:

@@ -145,7 +145,7 @@ def test_a_variant_of_the_wording_is_only_promised_where_meaning_alone_does_it()
 
 def test_what_is_offered_is_at_most_three_entries_each_once(monkeypatch: pytest.MonkeyPatch) -> None:
     base = make_base()
-    monkeypatch.setattr("chatbot.answerability.Zones.of", lambda self, probability: "offer")
+    monkeypatch.setattr("chatbot.answerability.Zones.of", lambda self, probability, among: "offer")
     choices = look(base, "price of basil").reply.payload["choices"]
     assert 1 < len(choices) <= 3
     assert len({choice["passage"] for choice in choices}) == len(choices)
@@ -303,7 +303,7 @@ def case(probability: float, kind: carefulness.Kind = "known", right: bool = Tru
 
 def test_the_cases_that_change_sides_are_named_and_judged() -> None:
     at, careful = zones(0.0).answer + 0.01, zones(1.0)
-    assert careful.of(at) == "offer"
+    assert careful.of(at, at) == "offer"
     asked = (case(at), case(at, right=False), case(at, "taken", False), case(1.0), case(0.0))
     found = carefulness.sides(asked, 0.0, 1.0)
     assert [(side.case.kind, side.case.right, side.better) for side in found] == [

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from chatbot import grounding
 from chatbot.grounding import Passage, check
 from services.inference.fake import FakeEngine
+from services.text.sentences import Span
 
 RETURNS = Passage(
     "returns",
@@ -109,3 +111,32 @@ def test_the_benchmark_runs_on_a_folder_of_passages(tmp_path: Path) -> None:
     metrics, lines = run(cases, FakeEngine())
     assert metrics["caught_number"] == 1.0
     assert lines
+
+
+def test_however_much_is_said_and_read_the_work_is_bounded_and_what_is_too_much_is_not_supported(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    read: list[int] = []
+    cut = grounding.sentences
+
+    def counted(text: str) -> list[Span]:
+        read.append(len(text))
+        return cut(text)
+
+    monkeypatch.setattr(grounding, "sentences", counted)
+    true = "Gift cards cannot be returned."
+    long = Passage("long", f"{RETURNS.text} " + "Some other sentence stands here. " * 30_000, "Returns")
+    found = check(f"{true} " * 3_000, [long, RETURNS], language="en", engine=FakeEngine())
+    assert sum(read) <= grounding.CHARS_READ + grounding.CHARS_JUDGED
+    assert [one.supported for one in found[: grounding.SENTENCES_JUDGED]] == [
+        True
+    ] * grounding.SENTENCES_JUDGED
+    assert not any(one.supported for one in found[grounding.SENTENCES_JUDGED :])
+    endless = "A" * 2_000_000
+    assert verdicts(f"{true} {endless}") == [(True, ""), (False, "unsupported")]
+    blocks = tuple((n, n + 5) for n in range(0, 500_000, 5))
+    assert not check(true, [Passage("p", endless[:500_000], "", blocks)], language="en", engine=FakeEngine())[
+        0
+    ].supported
+    one = "5 " * 499 + "x."  # as many numbers as fit into a sentence
+    assert not verdicts(f"{one} " * 20, Passage("n", f"{one} " * 40))[-1][0]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
 from datetime import timedelta
 
 import pytest
@@ -10,11 +12,14 @@ from asgiref.sync import sync_to_async
 from django.test import AsyncClient, Client
 from django.utils import timezone
 
-from chatbot import events, live_text, turns
+from chatbot import events, live_text, tasks, turns
 from chatbot.dialogue import Reply
 from chatbot.live_text import LiveText, Speaking
-from chatbot.models import Conversation, ConversationEvent, Turn
+from chatbot.models import Conversation, ConversationEvent, Passage, Turn
+from services.inference.engine import get_engine, set_engine
+from tests.builders import RETURNS_MD, make_inbox, make_knowledge_base
 from tests.chatbot.test_events import make_conversation, say
+from tests.chatbot.writers import WritingEngine
 
 LEASE = timedelta(seconds=15)
 ANSWER = Reply("answer", {"text": "Five days."}, {}, "fake-1")
@@ -115,7 +120,7 @@ async def test_a_follower_sees_the_text_grow_and_then_the_answer() -> None:
     last = await anext(stream)
     assert isinstance(last, ConversationEvent)
     assert last.kind == "bot_message"
-    await stream.aclose()  # type: ignore[attr-defined]
+    await stream.aclose()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -129,7 +134,7 @@ async def test_the_same_text_is_told_once_and_silence_gives_a_heartbeat(
     stream = events.follow(conversation, seq=1)
     assert isinstance(await anext(stream), LiveText)
     assert await anext(stream) is None
-    await stream.aclose()  # type: ignore[attr-defined]
+    await stream.aclose()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -139,7 +144,7 @@ async def test_a_log_whose_end_was_deleted_is_followed_without_haste(monkeypatch
     await Conversation.objects.filter(pk=conversation.pk).aupdate(last_seq=9)
     stream = events.follow(conversation, seq=0)
     assert await anext(stream) is None
-    await stream.aclose()  # type: ignore[attr-defined]
+    await stream.aclose()
 
 
 @pytest.mark.django_db(transaction=True)
@@ -164,3 +169,53 @@ async def test_the_stream_sends_it_without_a_number_and_the_list_beside_the_even
     polled = await sync_to_async(Client().get)(f"{path}/messages?after=1", headers=headers)
     assert polled.json() == {"events": [], "partial": told}
     assert await ConversationEvent.objects.acount() == 1
+
+
+def test_only_a_visitor_who_followed_and_stayed_away_has_left() -> None:
+    clock, streams = Clock(), [0]
+    audience = live_text.Audience(lambda: streams[0], clock=clock)
+    clock.now += 60
+    assert not audience.gone()  # one who polls
+    streams[0] = 1
+    assert not audience.gone()
+    streams[0], clock.now = 0, clock.now + live_text.GONE_S - 0.1
+    assert not audience.gone()  # a stream that broke and comes back
+    streams[0] = 1
+    assert not audience.gone()
+    streams[0], clock.now = 0, clock.now + live_text.GONE_S + 0.1
+    assert audience.gone()
+
+
+@pytest.mark.django_db(transaction=True)
+async def test_who_leaves_the_page_stops_the_writing_and_finds_an_answer_when_coming_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(live_text, "GONE_S", 0.05)
+    engine = WritingEngine("One sentence more. " * 5_000, pause_s=0.05)
+    before = get_engine()
+    set_engine(engine)
+    try:
+        base = await sync_to_async(make_knowledge_base)(returns_md=RETURNS_MD)
+        inbox = await sync_to_async(make_inbox)(base)
+        conversation = await Conversation.objects.acreate(inbox=inbox, token_hash="x")
+        chosen = await Passage.objects.aget(heading__endswith="Refunds")
+        asked = {"text": "When are refunds paid?", "passage": chosen.pk}
+        await sync_to_async(events.append)(conversation, "visitor_message", asked, now=timezone.now())
+        stream = events.follow(conversation, seq=0)
+        await anext(stream)
+        turn = await Turn.objects.aget()
+        answering = asyncio.create_task(sync_to_async(tasks.answer_turn, thread_sensitive=False)(turn.pk))
+        async with asyncio.timeout(20):
+            while not engine.asked:
+                await asyncio.sleep(0.02)
+        await asyncio.sleep(0.3)  # the writing is under way, and followed
+        assert events.followers(conversation) == 1
+        await stream.aclose()
+        assert events.followers(conversation) == 0
+        began = time.monotonic()
+        await asyncio.wait_for(answering, 30)
+        assert time.monotonic() - began < 5  # not the eight seconds that a model has
+        left = await conversation.events.aget(kind="bot_message")
+        assert "5 business days" in left.payload["text"]
+    finally:
+        set_engine(before)

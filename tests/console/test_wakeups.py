@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Iterator
 
@@ -35,7 +36,6 @@ def _configured(monkeypatch: pytest.MonkeyPatch, url: str) -> Iterator[str]:
 
 async def test_a_follower_is_woken_at_once(with_redis: str) -> None:
     async with wakeups.subscription("chat:1") as wait:
-        assert wait is not None
         wakeups.publish("chat:1")
         started = time.monotonic()
         assert await wait(10.0)
@@ -44,24 +44,29 @@ async def test_a_follower_is_woken_at_once(with_redis: str) -> None:
 
 async def test_a_wake_up_of_another_channel_wakes_nobody_here(with_redis: str) -> None:
     async with wakeups.subscription("chat:1") as wait:
-        assert wait is not None
         wakeups.publish("chat:2")
         assert not await wait(0.5)
 
 
 async def test_every_follower_of_a_channel_is_woken(with_redis: str) -> None:
     async with wakeups.subscription("chat:1") as one, wakeups.subscription("chat:1") as two:
-        assert one is not None
-        assert two is not None
         wakeups.publish("chat:1")
         assert await one(5.0)
         assert await two(5.0)
 
 
-async def test_without_redis_the_follower_is_told_to_look_itself() -> None:
-    wakeups.publish("chat:1")
-    async with wakeups.subscription("chat:1") as wait:
-        assert wait is None
+async def test_without_redis_followers_of_the_process_are_woken_from_any_thread_and_nobody_else() -> None:
+    wakeups.publish("chat:1")  # nobody follows yet: nothing is kept
+    async with wakeups.subscription("chat:1") as one, wakeups.subscription("chat:2") as two:
+        assert not await one(0.01)
+        threading.Thread(target=wakeups.publish, args=("chat:1",)).start()
+        assert await one(10.0)
+        assert not await one(0.01)  # woken once for it
+        assert not await two(0.01)
+        wakeups.publish("chat:1")  # while nobody waits: the next wait is over at once
+        assert await one(10.0)
+    assert not wakeups._here
+    assert not wakeups.hears_other_processes()
 
 
 def test_a_redis_that_is_down_loses_the_wake_up_and_nothing_else(

@@ -784,3 +784,23 @@ def test_a_page_in_another_charset_is_read_by_its_header_or_its_meta(site: Site)
         "/%E4%B8%80": text("One"),
     }  # fmt: skip
     assert site.read(site.crawl()) == ["/", "/header", "/meta", "/%E4%B8%80"]
+
+
+def test_a_page_that_did_not_change_leads_where_it_led_before(site: Site) -> None:
+    def start(headers: dict[str, str]) -> Answer:
+        if headers.get("if-none-match") == '"1"':
+            return status(304)
+        return html('Start <a href="/a">a</a> <a href="/late?utm_source=x">b</a>', ETag='"1"')
+
+    site.pages = {"/": start, "/a": html("A")}
+    first = site.crawl()
+    assert site.read(first) == ["/", "/a"]
+    assert site.kept(first)[site.url + "/"].links == (site.url + "/a", site.url + "/late")
+    site.pages["/late"] = html("Late")
+    second = site.crawl(known=site.kept(first))
+    assert site.read(second) == ["/late"]
+
+
+def test_a_start_page_that_redirects_in_a_circle_says_so(site: Site) -> None:
+    site.pages = {"/": to("/x"), "/x": to("/")}
+    assert site.skipped(site.crawl()) == {"/": "moved", "/x": "failed"}

@@ -41,6 +41,16 @@ export function sentenceRuns({ text = "", sentences = [], language = "" }) {
   return runs;
 }
 
+/* Citations with the number of their source: those of one passage share it, whatever they quote there. */
+function numbered(citations) {
+  const passages = new Map();
+  return citations.map((citation) => {
+    const key = citation.passage ?? `n${citation.n}`;
+    if (!passages.has(key)) passages.set(key, passages.size + 1);
+    return { ...citation, source: passages.get(key) };
+  });
+}
+
 function joined(sentences, language) {
   const gap = /^(zh|ja)/i.test(language) ? "" : " ";
   return sentences.map((sentence, at) => ({
@@ -132,14 +142,14 @@ export class Transcript {
     entry.dataset.outcome = event.outcome;
     const bubble = el("p", { class: "bubble", lang: event.language || null });
     const citations = Array.isArray(event.citations) ? event.citations : [];
-    const byNumber = new Map(citations.map((citation) => [citation.n, citation]));
+    const byNumber = new Map(numbered(citations).map((citation) => [citation.n, citation]));
     for (const run of sentenceRuns(event)) {
       bubble.append(run.text);
       const citation = byNumber.get(run.citation);
       if (citation) bubble.append(this.#marker(citation));
     }
     entry.append(bubble);
-    if (citations.length) entry.append(this.#sources(citations, event.language));
+    if (citations.length) entry.append(this.#sources([...byNumber.values()], event.language));
     if (Array.isArray(event.choices) && event.choices.length) entry.append(this.#choices(event));
     this.#arrive(entry, event.seq);
   }
@@ -240,16 +250,18 @@ export class Transcript {
         target: address && "_blank",
         rel: address && "noopener",
         title: name,
-        "aria-label": this.#say("source", { n: citation.n, name }),
+        "aria-label": this.#say("source", { n: citation.source, name }),
       },
-      String(citation.n),
+      String(citation.source),
     );
     return el("sup", {}, mark);
   }
 
   #sources(citations, language) {
     const list = el("ol");
-    for (const citation of citations) {
+    const sources = new Map();
+    for (const one of citations) sources.set(one.source, [...(sources.get(one.source) ?? []), one]);
+    for (const [source, [citation, ...more]] of sources) {
       const address = ownAddress(citation.url);
       const name = this.#nameOf(citation);
       const label = address
@@ -263,12 +275,13 @@ export class Transcript {
       const entry = el(
         "li",
         {},
-        el("span", { class: "number", "aria-hidden": "true" }, String(citation.n)),
+        el("span", { class: "number", "aria-hidden": "true" }, String(source)),
         label,
       );
-      if (citation.quote) {
-        const quote = el("blockquote", { lang: language || null }, citation.quote);
-        entry.append(el("details", {}, el("summary", {}, this.#say("quote")), quote));
+      const quotes = [citation, ...more].map((one) => one.quote).filter(Boolean);
+      if (quotes.length) {
+        const said = quotes.map((quote) => el("blockquote", { lang: language || null }, quote));
+        entry.append(el("details", {}, el("summary", {}, this.#say("quote")), ...said));
       }
       list.append(entry);
     }

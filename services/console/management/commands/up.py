@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import shlex
 import sys
 import threading
 import time
@@ -72,6 +73,12 @@ class Command(BaseCommand):
         self.stdout.flush()  # a log file or a pipe is to have it now
 
 
+def web_command(host: str, port: int) -> list[str]:
+    """The web server's command line; what measures the product starts it in the same way."""
+    served = [sys.executable, "-m", "uvicorn", "config.asgi:application", "--host", host, "--port", str(port)]
+    return [*served, "--no-access-log", "--log-level", "warning", "--timeout-graceful-shutdown", "3"]
+
+
 def _ensure_operator() -> str | None:
     """Make the first operator with a random password, which is returned; None when there are people."""
     people = get_user_model()
@@ -91,8 +98,7 @@ def _run_together(core: CoreSettings) -> int:
     manager = Manager()
     manager.add_process(
         "web",
-        f"{python} -m uvicorn config.asgi:application --host {core.host} --port {core.port} "
-        "--no-access-log --log-level warning --timeout-graceful-shutdown 3",
+        shlex.join(web_command(core.host, core.port)),
     )
     alone = "--loglevel warning --without-gossip --without-mingle --without-heartbeat"
     manager.add_process(
