@@ -1,9 +1,11 @@
-"""HTML to parts: headings, innermost text blocks and table rows; page furniture is left out."""
+"""HTML to parts: headings, innermost text blocks and table rows; page furniture is left out.
+
+Words that stand beside blocks, in no block of their own, are a paragraph: no word of a page is lost.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from copy import copy
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from bs4 import BeautifulSoup, Tag
@@ -23,6 +25,10 @@ _INLINE = frozenset(
         *("strike", "strong", "sub", "sup", "time", "tt", "u", "var", "wbr"),
     }
 )
+_FLOWING = _INLINE | {"br", "img", "picture", "input", "select", "option", "map", "area"}
+"""What words run through; anything else begins and ends a block."""
+_WHOLE = frozenset({*_HEADINGS, "p", "pre", "table"})
+"""Blocks that are one part, or a table's rows, whatever stands in them."""
 _MAX_SPAN = 200
 
 
@@ -38,20 +44,23 @@ def read(html: str) -> tuple[str, list[Part]]:
 
 def parts_of(root: Tag) -> Iterator[Part]:
     """The parts under one element."""
-    for element in _elements(root):
-        if element.name == "table":
-            yield from _table_parts(element)
-        elif words := words_of(element):
-            if element.name in _HEADINGS:
-                yield Part(HEADING, words, level=int(element.name[1]))
+    for name, nodes in _blocks(root):
+        if name == "table":
+            yield from _table_parts(nodes[0])
+        elif words := words_of(nodes):
+            if name in _HEADINGS:
+                yield Part(HEADING, words, level=int(name[1]))
             else:
-                yield Part(ITEM if element.name == "li" else PARAGRAPH, words)
+                yield Part(ITEM if name == "li" else PARAGRAPH, words)
 
 
-def words_of(element: Tag) -> str:
-    """An element's words in one line. Blocks and line breaks part words; bold type and links do not."""
+def words_of(element: Tag | Sequence[Any]) -> str:
+    """The words of an element, or of nodes in a row, in one line.
+
+    Blocks and line breaks part words; bold type and links do not.
+    """
     said: list[str] = []
-    todo: list[Any] = [element]
+    todo: list[Any] = [element] if isinstance(element, Tag) else list(reversed(element))
     while todo:
         node = todo.pop()
         if isinstance(node, str):
@@ -64,33 +73,45 @@ def words_of(element: Tag) -> str:
     return clean("".join(said))
 
 
-def _elements(root: Tag) -> Iterator[Tag]:
-    """Headings, tables and innermost text blocks in reading order; a table is one element."""
-    wanted = {*_HEADINGS, "p", "li", "table", "pre", "blockquote", "dt", "dd", "div", "section", "figcaption"}
-    tables = {id(table) for table in root.find_all("table")}
-    for element in root.find_all(wanted):
-        if id(element.find_parent("table")) in tables:
+def _blocks(root: Tag) -> Iterator[tuple[str, list[Any]]]:
+    """Headings, tables and innermost blocks in reading order: (name, the nodes that are its words).
+
+    Words between the blocks of an element are a block by that element's name. Goes as deep as a page does
+    without calling itself.
+    """
+    holders = _holders(root)
+    run: list[Any] = []
+    open_ones: list[tuple[str, Iterator[Any]]] = [(root.name, iter(root.contents))]
+    while open_ones:
+        within, nodes = open_ones[-1]
+        node = next(nodes, None)
+        if node is not None and not _is_block(node, holders):
+            run.append(node)
             continue
-        if element.name in {"div", "section", "li", "blockquote", "dd", "dt"} and element.find(
-            ["p", "li", "table", "div", "section", *_HEADINGS]
-        ):
-            if element.name == "li":
-                yield from _own_words(element)
-            continue
-        yield element
+        if run:
+            yield within, run
+            run = []
+        if node is None:
+            open_ones.pop()
+        elif id(node) in holders and node.name not in _WHOLE:
+            open_ones.append((node.name, iter(node.contents)))
+        else:
+            yield node.name, [node]
 
 
-def _own_words(item: Tag) -> Iterator[Tag]:
-    """The words a list item has before its inner list, as an element of its own."""
-    if item.find("p") is not None:
-        return
-    own = BeautifulSoup("<li></li>", "lxml").li
-    assert own is not None
-    for child in list(item.children):
-        if isinstance(child, Tag) and child.name in {"ul", "ol", "table", "div"}:
-            break
-        own.append(copy(child))
-    yield own
+def _is_block(node: Any, holders: set[int]) -> bool:
+    return isinstance(node, Tag) and (node.name not in _FLOWING or id(node) in holders)
+
+
+def _holders(root: Tag) -> set[int]:
+    """The elements that have a block in them, by id."""
+    found: set[int] = set()
+    for element in root.find_all(True):
+        above = element.parent if element.name not in _FLOWING else None
+        while above is not None and id(above) not in found:
+            found.add(id(above))
+            above = above.parent if above is not root else None
+    return found
 
 
 def _table_parts(table: Tag) -> Iterator[Part]:
