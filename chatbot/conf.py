@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from typing import Literal
 
 from pydantic import Field, ValidationInfo, field_validator
@@ -37,6 +38,11 @@ class ChatbotSettings(SuiteSettings):
         le=3650,
         description="Days for which an answer still leads to the words it quoted, after their document has "
         "dropped them, 1 to 3650.",
+    )
+    chatbot_ocr: str = Field(
+        "",
+        description="Command that turns a scanned PDF into one with text, such as `ocrmypdf --skip-text "
+        "{input} {output}`: {input} and {output} stand for the two files. Empty refuses scanned PDFs.",
     )
     chatbot_answer_lease_s: int = Field(
         15, ge=2, le=600, description="Seconds after which a question without an answer is taken over."
@@ -104,6 +110,17 @@ class ChatbotSettings(SuiteSettings):
     def _within_the_lease(cls, value: float, info: ValidationInfo) -> float:
         if value >= info.data.get("chatbot_answer_lease_s", 15):
             raise ValueError("not less than CHATBOT_ANSWER_LEASE_S")
+        return value
+
+    @field_validator("chatbot_ocr")
+    @classmethod
+    def _is_a_command(cls, value: str) -> str:
+        try:
+            words = shlex.split(value)
+        except ValueError as error:
+            raise ValueError(f"not a command ({error})") from error
+        if words and not all(any(mark in word for word in words[1:]) for mark in ("{input}", "{output}")):
+            raise ValueError("name a program and, after it, {input} and {output}")
         return value
 
     @field_validator("chatbot_order_number")

@@ -24,8 +24,11 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
+from chatbot.conf import ChatbotSettings
 from chatbot.formats.parts import Part
 from chatbot.formats.tables import Sheet
+from chatbot.recognising import recognised
+from services.conf import load
 from services.errors import (
     DeadlineExceeded,
     InvalidInput,
@@ -50,6 +53,7 @@ WALL_S = 1800.0
 AT_DOOR_S = 5.0
 """How long a person who uploads a small file waits to hear that it can be read."""
 _LOOK_S = 1.0
+_RECOGNISABLE = ("pictures", "unmapped")
 _ROOT = Path(__file__).resolve().parent.parent
 _OLE = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 
@@ -62,14 +66,14 @@ _TOLD: dict[str, tuple[type[SuiteError], str]] = {
         InvalidInput,
         gettext_noop(
             "The PDF holds pictures of pages, no text. Run it through text recognition (OCR) first and "
-            "upload the result."
+            "upload the result, or set CHATBOT_OCR so that it is done here."
         ),
     ),
     "unmapped": (
         InvalidInput,
         gettext_noop(
             "The PDF's fonts do not say which letters they print. Upload the document it was made from, or "
-            "run it through text recognition (OCR) first."
+            "run it through text recognition (OCR) first, or set CHATBOT_OCR so that it is done here."
         ),
     ),
     "broken": (
@@ -175,10 +179,16 @@ def sniff(data: bytes, media_type: str) -> str:
 
 
 def convert(
-    data: bytes, media_type: str, *, wall_s: float = WALL_S, alive: Callable[[], object] | None = None
+    data: bytes,
+    media_type: str,
+    *,
+    wall_s: float = WALL_S,
+    alive: Callable[[], object] | None = None,
+    ocr: str | None = None,
 ) -> Converted:
     """What is read of a PDF, DOCX or XLSX; `alive` is called every second while it is being read.
 
+    `ocr`: the command for PDFs without text, "" for none; CHATBOT_OCR when not given.
     Raises InvalidInput, UnsupportedMediaType or TooLarge, each naming the field "file" and a remedy;
     DeadlineExceeded after `wall_s` seconds; Unavailable when no process can be started.
     """
@@ -189,6 +199,12 @@ def convert(
         ended = _run(KINDS[media_type], given, taken, wall_s, alive)
         taken.seek(0)
         answer = _answer(taken.read(), ended)
+    if answer.get("refused") in _RECOGNISABLE:
+        command = load(ChatbotSettings).chatbot_ocr if ocr is None else ocr
+        if command:
+            left_s = max(0.0, wall_s - (time.monotonic() - started))
+            made = recognised(data, command, wall_s=left_s, alive=alive)
+            return convert(made, media_type, wall_s=wall_s, alive=alive, ocr="")
     if "refused" in answer:
         code, facts = str(answer["refused"]), dict(answer.get("facts", {}))
         log.info(
