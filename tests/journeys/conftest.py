@@ -6,11 +6,13 @@ import contextlib
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -96,6 +98,11 @@ class Suite:
             f"from recommender.models import *\nprint('\\n=>' + json.dumps({expression}))"
         )
         return json.loads(self.manage("shell", "-c", code).rsplit("=>", 1)[1])
+
+    def count(self, query: str) -> int:
+        """What an SQL query counts, without starting a Django of its own: for waiting."""
+        with closing(sqlite3.connect(self.data_dir / "trefoil.sqlite3", timeout=20)) as rows:
+            return int(rows.execute(query).fetchone()[0])
 
     def log(self) -> str:
         """The end of what the processes said."""
