@@ -108,7 +108,9 @@ def progress_part(request: HttpRequest) -> HttpResponse:
         "asked": asked if asked.isdecimal() else "",
     }
     response = render(request, "chatbot/admin/sites_progress.html", context)
-    if request.GET.get("was") and not context["active"]:
+    was = request.GET.get("was", "")
+    changed = was in ACTIVE and [source.state for source in active] != [was]
+    if changed or (was == "1" and not context["active"]):
         response["HX-Refresh"] = "true"
     return response
 

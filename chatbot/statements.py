@@ -80,6 +80,7 @@ def statements(passage: Text) -> tuple[Statement, ...]:
                 len(words) <= LONGEST
                 and not words.endswith(("?", "？", ":", "："))
                 and not says_nothing(words)
+                and not _is_code(words)
             ):
                 made = _statement(
                     words, at, kind, lead if kind != "paragraph" else "", before, passage.heading
@@ -90,6 +91,12 @@ def statements(passage: Text) -> tuple[Statement, ...]:
             if len(found) >= MOST_SENTENCES:
                 return tuple(found)
     return tuple(found)
+
+
+def _is_code(words: str) -> bool:
+    """Paths, commands and the like: half of what is parted by spaces is not made of words."""
+    parts = words.split()
+    return sum(bool(_CODE.search(part)) for part in parts) * 2 >= len(parts)
 
 
 def _statement(words: str, at: int, kind: str, lead: str, before: str, heading: str) -> Statement:
@@ -126,6 +133,7 @@ _POINTS_BACK = re.compile(
     r"\W*(?:(?:it|its|they|their|them|this|these|those|that|such|he|she|his|her)\b|[它其该此这那])",
     re.IGNORECASE,
 )
+_CODE = re.compile(r"[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]*/|[A-Za-z0-9]_[A-Za-z0-9]|::|\(\)|\\|^--?[a-z]|[<>{}=$|]")
 _HEDGES = re.compile(
     r"\b(?:some|certain|most|many|few|several|often|sometimes|partly|mostly|other|others|selected|rarely"
     r"|different|depending|depends|varies|vary|exceptions?|exceptionally)\b"

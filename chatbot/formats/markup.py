@@ -16,7 +16,9 @@ from chatbot.formats.tables import has_head
 
 _HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 _FURNITURE = (
-    "script, style, nav, header, footer, aside, form, noscript, template, iframe, svg, button, dialog"
+    "script, style, nav, header, footer, aside, form, noscript, template, iframe, svg, button, dialog, "
+    "[role=navigation], [role=menu], [role=search], [aria-hidden=true], .toc, #toc, .table-of-contents, "
+    ".navheader, .navfooter, .breadcrumb, .breadcrumbs, .pagination, .headerlink"
 )
 _INLINE = frozenset(
     {

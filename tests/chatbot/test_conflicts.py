@@ -201,3 +201,9 @@ def _add(base: KnowledgeBase, filename: str, data: bytes, clock: Clock) -> None:
     """Upload a file; it is read at the clock's time."""
     document = add_document(base, filename, data)
     Document.objects.filter(pk=document.pk).update(ingested_at=clock.now)
+
+
+def test_paths_and_commands_contradict_nothing() -> None:
+    listing = "pool/non-free-firmware/f/\npool/non-free-firmware/f/firmware-nonfree/"
+    passage = Text("The archive", listing, "en")
+    assert contradiction(passage, passage) is None

@@ -143,11 +143,13 @@ export class Transcript {
     const bubble = el("p", { class: "bubble", lang: event.language || null });
     const citations = Array.isArray(event.citations) ? event.citations : [];
     const byNumber = new Map(numbered(citations).map((citation) => [citation.n, citation]));
-    for (const run of sentenceRuns(event)) {
+    const runs = sentenceRuns(event);
+    runs.forEach((run, at) => {
       bubble.append(run.text);
       const citation = byNumber.get(run.citation);
-      if (citation) bubble.append(this.#marker(citation));
-    }
+      const next = runs.slice(at + 1).find((other) => other.citation !== null || other.text.trim());
+      if (citation && next?.citation !== run.citation) bubble.append(this.#marker(citation));
+    });
     entry.append(bubble);
     if (citations.length) entry.append(this.#sources([...byNumber.values()], event.language));
     if (Array.isArray(event.choices) && event.choices.length) entry.append(this.#choices(event));
