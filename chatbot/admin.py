@@ -163,7 +163,7 @@ class DocumentAdmin(ReviewDates, ModelAdmin):  # type: ignore[misc]
 
     @display(description=gettext_lazy("Title"), ordering="title", header=True)
     def shown_title(self, document: Document) -> list[str]:
-        return [document.title, document.filename]
+        return [document.title, document.url or document.filename]
 
     @display(
         description=gettext_lazy("State"),

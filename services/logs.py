@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import logging.config
+import os
 from typing import Any
 
 import structlog
@@ -21,7 +22,11 @@ _SHARED: list[Any] = [
 
 
 def configure(level: str, fmt: str) -> None:
-    """Send structlog's and the standard library's records to stderr in one format."""
+    """Send structlog's and the standard library's records to stderr in one format.
+
+    transformers has a handler and a level of its own; its advice to programmers is left out unless asked for.
+    """
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     renderer: Any = (
         structlog.processors.JSONRenderer(ensure_ascii=False)
         if fmt == "json"
