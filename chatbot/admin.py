@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from urllib.parse import urlsplit
 
 from django import forms
 from django.contrib import admin, messages
@@ -10,8 +11,10 @@ from django.db.models import Count, Max, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import URLPattern, path, reverse
+from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.timezone import localtime
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from unfold.admin import ModelAdmin
@@ -69,11 +72,10 @@ class DocumentAdmin(ReviewDates, ModelAdmin):  # type: ignore[misc]
     list_display = [
         "shown_title",
         "shown_state",
-        "shown_progress",
         "passage_count",
         "shown_from",
         "language",
-        "ingested_at",
+        "shown_ingested",
         "shown_review",
         "shown_edit",
     ]
@@ -163,7 +165,14 @@ class DocumentAdmin(ReviewDates, ModelAdmin):  # type: ignore[misc]
 
     @display(description=gettext_lazy("Title"), ordering="title", header=True)
     def shown_title(self, document: Document) -> list[str]:
-        return [document.title, document.url or document.filename]
+        address = urlsplit(document.url)
+        place = address.path + (f"?{address.query}" if address.query else "")
+        return [document.title, place if document.url else document.filename]
+
+    @display(description=gettext_lazy("Ingested at"), ordering="ingested_at")
+    def shown_ingested(self, document: Document) -> str:
+        at = document.ingested_at
+        return date_format(localtime(at), "SHORT_DATETIME_FORMAT") if at else "–"
 
     @display(
         description=gettext_lazy("State"),
