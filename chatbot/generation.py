@@ -12,7 +12,7 @@ from itertools import takewhile
 
 import numpy as np
 
-from chatbot.models import Passage
+from chatbot.models import Passage, Piece
 from chatbot.retrieval import Found, reads
 from services.inference.engine import Engine
 from services.inference.values import Priority
@@ -69,13 +69,32 @@ def extract(
 
 
 def excerpts(question: str, found: Sequence[Found], *, language: str, engine: Engine) -> list[Sentence]:
-    """Of each passage the sentence that answers the question best, all compared in one call."""
-    own = [_sentences(hit.passage)[:SENTENCES_READ] for hit in found]
-    own = [said[:1] if _is_short_entry(hit.passage) else said for hit, said in zip(found, own, strict=True)]
+    """Of each passage the sentence that answers the question best.
+
+    The search knows the nearest stretch of each passage already: within it words choose. Where that is a
+    title or a variant, all its sentences are compared, those of all passages in one call.
+    """
+    stretches = dict(
+        Piece.objects.filter(pk__in=[hit.piece_id for hit in found], kind=Piece.Kind.BODY).values_list(
+            "pk", "text"
+        )
+    )
+    own = [_worth_showing(question, hit, stretches.get(hit.piece_id, "")) for hit in found]
     own = [said for said in own if said]
     open_ones = [said for said in own if len(said) > 1]
     scores = iter(_scores(question, open_ones, language, engine))
     return [_choose(said, next(scores), 1)[0] if len(said) > 1 else said[0] for said in own]
+
+
+def _worth_showing(question: str, hit: Found, stretch: str) -> list[Sentence]:
+    """The sentence of the nearest stretch that has most of the question's words; else all there are."""
+    said = _sentences(hit.passage)[:SENTENCES_READ]
+    if _is_short_entry(hit.passage):
+        return said[:1]
+    near = [sentence for sentence in said if sentence.text in stretch]
+    if len(near) < 2:
+        return near or said
+    return [near[int(np.argmax(_by_words(question, [sentence.text for sentence in near])))]]
 
 
 def _is_short_entry(passage: Passage) -> bool:

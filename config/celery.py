@@ -19,10 +19,14 @@ from kombu import Queue
 from kombu.transport import filesystem
 from kombu.utils.json import dumps
 
+from services.logs import get_logger
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
 # A container's only user is often root; whether that is right is not the worker's to say at every start.
 warnings.filterwarnings("ignore", category=SecurityWarning)
+
+log = get_logger(__name__)
 
 app = Celery("trefoil")
 
@@ -59,6 +63,7 @@ def _settings() -> dict[str, Any]:
     if CORE.redis_url:
         return {**common, "broker_url": CORE.redis_url}
     setattr(filesystem.Channel, "_put", _put_whole)  # noqa: B010 - kombu has no other way in
+    setattr(filesystem.Channel, "_get", _get_readable)  # noqa: B010
     broker = DATA_DIR / "broker"
     for name in ("queue", "control"):
         (broker / name).mkdir(parents=True, exist_ok=True)
@@ -82,6 +87,18 @@ def _put_whole(channel: filesystem.Channel, queue: str, payload: Any, **_: Any) 
     name = f"{round(monotonic() * 1000)}_{uuid4()}.{queue}.msg"
     (folder / f"{name}.part").write_text(dumps(payload), encoding="utf-8")
     (folder / f"{name}.part").rename(folder / name)
+
+
+_kombu_get = filesystem.Channel._get
+
+
+def _get_readable(channel: filesystem.Channel, queue: str) -> Any:
+    """A message that cannot be read is passed over: a worker does not end of it, and rows are the queue."""
+    while True:
+        try:
+            return _kombu_get(channel, queue)
+        except ValueError as error:  # it is off the queue already
+            log.warning("message_unreadable", queue=queue, error=type(error).__name__)
 
 
 @app.on_configure.connect
