@@ -62,9 +62,9 @@ def test_any_text_gives_terms_that_are_not_blank(text: str) -> None:
 @pytest.mark.parametrize("text", ["退" * 8_000, "a-" * 50_000, "a'" * 50_000, "1," * 50_000, "a.b1" * 25_000])
 def test_hostile_texts_take_no_longer_than_others(text: str) -> None:
     tokenize("退货")  # the dictionary is loaded once, before the clock starts
-    started = time.process_time()
+    started = time.thread_time()
     tokenize(text)
-    assert time.process_time() - started < 4
+    assert time.thread_time() - started < 4
 
 
 def test_the_dictionary_is_kept_in_a_folder_only_this_user_can_enter(

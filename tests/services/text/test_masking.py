@@ -153,14 +153,18 @@ def test_words_outside_the_spans_are_unchanged(text: str) -> None:
 def test_a_hostile_text_takes_time_in_proportion_to_its_length(piece: str) -> None:
     times = []
     for length in (4_000, 40_000):
-        begun = time.process_time()
-        mask((piece * length)[:length])
-        times.append(time.process_time() - begun)
+        text = (piece * length)[:length]
+        times.append(min(own_time_s(text) for _ in range(3)))
     assert times[1] < 40 * times[0] + 1, times
+
+
+def own_time_s(text: str) -> float:
+    """What this thread alone computes; those that other tests left behind do not count."""
+    begun = time.thread_time()
+    mask(text)
+    return time.thread_time() - begun
 
 
 @pytest.mark.parametrize("piece", ["7", "a@", "13800138000 "])
 def test_a_hundred_thousand_characters_take_seconds(piece: str) -> None:
-    begun = time.process_time()
-    mask((piece * 100_000)[:100_000])
-    assert time.process_time() - begun < 15
+    assert own_time_s((piece * 100_000)[:100_000]) < 15

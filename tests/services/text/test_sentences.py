@@ -105,6 +105,6 @@ def test_a_long_list_item_is_cut_into_its_sentences() -> None:
     ["!" * 50_000 + "x", "a" * 50_000 + " b. ", "1. " * 15_000, ". " * 25_000, "a|" * 25_000, "“" * 50_000],
 )
 def test_hostile_texts_take_no_longer_than_others(text: str) -> None:
-    started = time.process_time()
+    started = time.thread_time()
     sentences(text)
-    assert time.process_time() - started < 3
+    assert time.thread_time() - started < 3
