@@ -10,7 +10,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
 from chatbot.models import Conversation, Document, Inbox, KnowledgeBase
-from services.errors import NotAuthenticated, NotFound
+from services.errors import InvalidInput, NotAuthenticated, NotFound
 
 
 def new_token() -> tuple[str, str]:
@@ -33,6 +33,22 @@ def knowledge_base_for(base_id: int) -> KnowledgeBase:
     if base is None:
         raise NotFound(_("There is no knowledge base with this number; GET /api/v1/knowledge lists them."))
     return base
+
+
+def knowledge_base_named(name: str) -> KnowledgeBase:
+    """The knowledge base of that name; the only one for an empty name.
+
+    Raises NotFound, and InvalidInput on `base` when a name is needed to tell them apart.
+    """
+    rows = KnowledgeBase.objects.select_related("live_version").order_by("pk")
+    found = list(rows.filter(name=name) if name else rows[:2])
+    if not found:
+        raise NotFound(
+            _("There is no such knowledge base.") if name else _("There is no knowledge base yet.")
+        )
+    if len(found) > 1:
+        raise InvalidInput(_("There are several knowledge bases: name one with --base."), field="base")
+    return found[0]
 
 
 def document_for(base_id: int, document_id: int) -> Document:

@@ -28,6 +28,9 @@ OPEN_SHADOWS = """
 """
 """The launcher's shadow root is closed; a test that looks inside runs this before the page's scripts."""
 Visit = Callable[..., Page]
+Enter = Callable[..., Page]
+OPERATOR, PASSWORD = "rosa", "clover-and-clover"
+"""Who signs in; a file that needs them makes the account in its seed."""
 
 
 class Live:
@@ -123,3 +126,18 @@ def visit(browser: Browser, live: Live) -> Iterator[Visit]:
     for context in contexts:
         context.close()
     assert not errors
+
+
+@pytest.fixture
+def enter(visit: Visit) -> Enter:
+    """`enter("/console/...", viewport=...)`: that page, signed in."""
+
+    def signed_in(path: str, **options: Any) -> Page:
+        page = visit(f"/console/login/?next={path}", **options)
+        page.locator("#id_username").fill(OPERATOR)
+        page.locator("#id_password").fill(PASSWORD)
+        page.locator("#id_password").press("Enter")
+        page.wait_for_url(lambda url: path in url and "/console/login/" not in url)
+        return page
+
+    return signed_in

@@ -5,25 +5,22 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import django
 import pytest
-from playwright.sync_api import Dialog, Page, expect
+from playwright.sync_api import Dialog, expect
 
-from tests.browser.conftest import Live, Visit
+from tests.browser.conftest import OPERATOR, PASSWORD, Enter, Live
 from tests.config.conftest import clean_environment
 
-PASSWORD = "clover-and-clover"
 NEW = "/console/support/knowledge/new/"
 NARROW = {"viewport": {"width": 360, "height": 740}}
 BEYOND = """[...document.querySelectorAll(".tr-page *")]
     .filter((e) => !e.closest(".tf-unseen, table") && e.getBoundingClientRect().right > innerWidth + 0.5)
     .map((e) => e.outerHTML.slice(0, 80))"""
 """What reaches beyond the screen."""
-Enter = Callable[..., Page]
 
 
 def main(what: str) -> None:
@@ -32,7 +29,7 @@ def main(what: str) -> None:
     if what == "people":
         from django.contrib.auth.models import User
 
-        User.objects.create_superuser("rosa", password=PASSWORD)
+        User.objects.create_superuser(OPERATOR, password=PASSWORD)
         return
     from chatbot import tasks
 
@@ -57,21 +54,6 @@ def live(seed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]
     worker.kill()
     worker.wait(10)
     assert "Traceback" not in server.log
-
-
-@pytest.fixture
-def enter(visit: Visit) -> Enter:
-    """`enter("/console/...")`: that page, signed in."""
-
-    def signed_in(path: str, **options: Any) -> Page:
-        page = visit(f"/console/login/?next={path}", **options)
-        page.get_by_label("Username").fill("rosa")
-        page.locator("[name=password]").fill(PASSWORD)
-        page.locator("[name=password]").press("Enter")
-        page.wait_for_url(f"**{path}")
-        return page
-
-    return signed_in
 
 
 def test_an_article_is_written_previewed_asked_saved_changed_and_brought_back(enter: Enter) -> None:

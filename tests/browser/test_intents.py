@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import django
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import expect
 
-from tests.browser.conftest import Live, Visit
+from tests.browser.conftest import OPERATOR, PASSWORD, Enter, Live
 from tests.config.conftest import clean_environment
 
-PASSWORD = "clover-and-clover"
 PAGE = "/console/chatbot/intent/"
 NARROW = {"viewport": {"width": 360, "height": 740}}
 BEYOND = """[...document.querySelectorAll(".tr-page *")]
     .filter((e) => !e.closest(".tf-unseen") && e.getBoundingClientRect().right > innerWidth + 0.5)
     .map((e) => e.outerHTML.slice(0, 80))"""
 """What reaches beyond the screen."""
-Enter = Callable[..., Page]
 
 
 def main() -> None:
@@ -30,7 +27,7 @@ def main() -> None:
     django.setup()
     from django.contrib.auth.models import User
 
-    User.objects.create_superuser("rosa", password=PASSWORD)
+    User.objects.create_superuser(OPERATOR, password=PASSWORD)
 
 
 @pytest.fixture(scope="module")
@@ -44,21 +41,6 @@ def live(seed: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]
     yield server
     server.kill()
     assert "Traceback" not in server.log
-
-
-@pytest.fixture
-def enter(visit: Visit) -> Enter:
-    """`enter("/console/...")`: that page, signed in."""
-
-    def signed_in(path: str, **options: Any) -> Page:
-        page = visit(f"/console/login/?next={path}", **options)
-        page.get_by_label("Username").fill("rosa")
-        page.locator("[name=password]").fill(PASSWORD)
-        page.locator("[name=password]").press("Enter")
-        page.wait_for_url(f"**{path}")
-        return page
-
-    return signed_in
 
 
 def test_an_intent_is_made_with_a_slot_and_tried(enter: Enter) -> None:

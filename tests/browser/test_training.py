@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,11 +17,10 @@ import django
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import Visit
+from tests.browser.conftest import OPERATOR, PASSWORD, Enter
 from tests.config.conftest import clean_environment
 from tests.conftest import free_port, wait_for_port
 
-PASSWORD = "clover-and-clover"
 RUNS, VERSIONS, SETS = (f"/console/console/{name}/" for name in ("trainingrun", "modelversion", "dataset"))
 SLOW_MS = 180_000
 """A worker loads its parts and an encoder in between."""
@@ -39,7 +38,6 @@ REMEMBER_POINTS = """
 """
 """How many points the curves of a page had, from its first drawing on."""
 SENTENCE = "Zennor raises dividend"
-Enter = Callable[..., Page]
 
 
 def main() -> None:
@@ -58,7 +56,7 @@ def main() -> None:
     from tests.services.training.headlines import LABELS, headlines
 
     call_command("migrate", verbosity=0, interactive=False)
-    User.objects.create_superuser("rosa", password=PASSWORD)
+    User.objects.create_superuser(OPERATOR, password=PASSWORD)
     sets = []
     for name, examples in (("Headlines", headlines(500, seed=1)), ("Few", headlines(24))):
         dataset = Dataset.objects.create(name=name, task="sentiment", labels=list(LABELS), licence="CC0-1.0")
@@ -126,21 +124,6 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Studio]:
     finally:
         studio.stop()
     assert "Traceback" not in studio.log
-
-
-@pytest.fixture
-def enter(live: Studio, visit: Visit) -> Enter:
-    """`enter("/console/…", viewport=...)`: a page, signed in."""
-
-    def open_page(path: str, **options: object) -> Page:
-        page = visit(f"/console/login/?next={path}", **options)
-        page.locator("#id_username").fill("rosa")
-        page.locator("#id_password").fill(PASSWORD)
-        page.locator("#id_password").press("Enter")
-        page.wait_for_url(f"**{path}**")
-        return page
-
-    return open_page
 
 
 def start_run(page: Page, *, control: bool = False) -> None:

@@ -11,10 +11,11 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from chatbot import actions, site_reading, sources, tasks
+from chatbot.access import knowledge_base_named
 from chatbot.conf import ChatbotSettings
-from chatbot.models import KnowledgeBase, Source
+from chatbot.models import Source
 from services.conf import load
-from services.errors import InvalidInput, NotFound, SuiteError
+from services.errors import SuiteError
 
 
 class Command(BaseCommand):
@@ -77,7 +78,7 @@ class Command(BaseCommand):
 
 def _source(options: dict[str, Any]) -> Source:
     """The source of this address, queued: a new one, or the one that is there."""
-    base = _base(options["base"])
+    base = knowledge_base_named(options["base"])
     every_h, pages = options["every_h"], options["pages"]
     hosts = actions.hosts_of(load(ChatbotSettings).chatbot_site_hosts)
     there = Source.objects.filter(knowledge_base=base, url=sources.address_of(options["url"], hosts)).first()
@@ -89,18 +90,6 @@ def _source(options: dict[str, Any]) -> Source:
         sources.change(there, every_h=hours, most_pages=most, now=timezone.now())
     sources.ask(there)
     return there
-
-
-def _base(name: str) -> KnowledgeBase:
-    rows = KnowledgeBase.objects.order_by("pk")
-    found = list(rows.filter(name=name) if name else rows[:2])
-    if not found:
-        raise NotFound(
-            _("There is no such knowledge base.") if name else _("There is no knowledge base yet.")
-        )
-    if len(found) > 1:
-        raise InvalidInput(_("There are several knowledge bases: name one with --base."), field="base")
-    return found[0]
 
 
 def _told(source: Source) -> dict[str, Any]:

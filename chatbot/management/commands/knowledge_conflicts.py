@@ -9,7 +9,7 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.utils import timezone
 
 from chatbot import conflicts
-from chatbot.management.commands.knowledge_versions import _base
+from chatbot.access import knowledge_base_named
 from chatbot.models import Conflict
 from services.errors import SuiteError
 from services.inference.engine import get_engine
@@ -30,7 +30,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            base = _base(options["base"])
+            base = knowledge_base_named(options["base"])
             told = conflicts.compare(base, get_engine(), timezone.now, everything=options["all"])
         except SuiteError as error:
             raise CommandError(error.detail) from error

@@ -12,9 +12,10 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from chatbot import publishing, tasks
+from chatbot.access import knowledge_base_named
 from chatbot.models import KnowledgeBase, KnowledgeVersion
 from services.console.models import AuditEntry
-from services.errors import InvalidInput, NotFound, SuiteError
+from services.errors import NotFound, SuiteError
 from services.inference.engine import get_engine
 
 
@@ -56,7 +57,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            found: Any = _DO[options["what"]](_base(options["base"]), options)
+            found: Any = _DO[options["what"]](knowledge_base_named(options["base"]), options)
         except SuiteError as error:
             raise CommandError(error.detail) from error
         if options["json"]:
@@ -127,18 +128,6 @@ def _row(version: KnowledgeVersion, base: KnowledgeBase) -> dict[str, Any]:
 
 def _entry(entry: AuditEntry) -> dict[str, Any]:
     return {"act": entry.act, "before": entry.before, "after": entry.after, "by": entry.who}
-
-
-def _base(name: str) -> KnowledgeBase:
-    rows = KnowledgeBase.objects.select_related("live_version")
-    found = list(rows.filter(name=name) if name else rows[:2])
-    if not found:
-        raise NotFound(
-            _("There is no such knowledge base.") if name else _("There is no knowledge base yet.")
-        )
-    if len(found) > 1:
-        raise InvalidInput(_("There are several knowledge bases: name one with --base."), field="base")
-    return found[0]
 
 
 def _version(base: KnowledgeBase, number: int) -> KnowledgeVersion:
